@@ -1,0 +1,25 @@
+package api
+
+// Route is a line of the route table, for the tests that look at all of them.
+type Route = route
+
+// Routes is the whole route table.
+func Routes() []Route { return routes() }
+
+// RequestBodies has a value of every type that a request body is decoded into,
+// by the route that takes it, so that a test can try all of their fields.
+var RequestBodies = map[string]any{
+	"POST /v2/account/keys":                       sshKeyRequest{},
+	"PUT /v2/account/keys/{ssh_key_identifier}":   sshKeyRequest{},
+	"POST /v2/droplets":                           dropletRequest{},
+	"POST /v2/droplets/{droplet_id}/actions":      dropletActionRequest{},
+	"DELETE " + destroyPath + "/selective":        selectiveRequest{},
+	"POST /v2/volumes":                            volumeRequest{},
+	"POST /v2/volumes/{volume_id}/actions":        volumeActionRequest{},
+	"POST /v2/volumes/{volume_id}/snapshots":      volumeSnapshotRequest{},
+	"POST /v2/reserved_ips":                       reservedIPRequest{},
+	"POST /v2/reserved_ips/{reserved_ip}/actions": reservedIPActionRequest{},
+	"POST /v2/floating_ips":                       reservedIPRequest{},
+	"POST /v2/floating_ips/{reserved_ip}/actions": reservedIPActionRequest{},
+	"POST /_sim/faults":                           faultRequest{},
+}

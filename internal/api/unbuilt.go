@@ -1,0 +1,73 @@
+package api
+
+import "strings"
+
+// unbuilt lists the operations of the API's compute families that this server
+// does not have yet. They answer 501 and say so, so that nobody takes them for
+// a mistake in the path.
+const unbuilt = `
+DELETE /v2/droplets
+GET /v2/droplets/{droplet_id}/backups
+GET /v2/droplets/{droplet_id}/backups/policy
+GET /v2/droplets/backups/policies
+GET /v2/droplets/backups/supported_policies
+POST /v2/droplets/actions
+GET /v2/droplets/{droplet_id}/kernels
+GET /v2/droplets/{droplet_id}/firewalls
+GET /v2/reports/droplet_neighbors_ids
+GET /v2/reports/droplet_neighbors
+GET /v2/firewalls
+POST /v2/firewalls
+GET /v2/firewalls/{firewall_id}
+PUT /v2/firewalls/{firewall_id}
+DELETE /v2/firewalls/{firewall_id}
+POST /v2/firewalls/{firewall_id}/droplets
+DELETE /v2/firewalls/{firewall_id}/droplets
+POST /v2/firewalls/{firewall_id}/tags
+DELETE /v2/firewalls/{firewall_id}/tags
+POST /v2/firewalls/{firewall_id}/rules
+DELETE /v2/firewalls/{firewall_id}/rules
+POST /v2/images
+PUT /v2/images/{image_id}
+POST /v2/images/{image_id}/account_transfer
+POST /v2/images/{image_id}/account_transfer/accept
+POST /v2/images/{image_id}/account_transfer/cancel
+POST /v2/images/{image_id}/account_transfer/decline
+GET /v2/images/{image_id}/actions
+POST /v2/images/{image_id}/actions
+GET /v2/images/{image_id}/actions/{action_id}
+GET /v2/reserved_ipv6
+POST /v2/reserved_ipv6
+GET /v2/reserved_ipv6/{reserved_ipv6}
+DELETE /v2/reserved_ipv6/{reserved_ipv6}
+POST /v2/reserved_ipv6/{reserved_ipv6}/actions
+GET /v2/tags
+POST /v2/tags
+GET /v2/tags/{tag_id}
+PUT /v2/tags/{tag_id}
+DELETE /v2/tags/{tag_id}
+POST /v2/tags/{tag_id}/resources
+DELETE /v2/tags/{tag_id}/resources
+DELETE /v2/volumes
+POST /v2/volumes/actions
+GET /v2/vpcs
+POST /v2/vpcs
+GET /v2/vpcs/{vpc_id}
+PUT /v2/vpcs/{vpc_id}
+PATCH /v2/vpcs/{vpc_id}
+DELETE /v2/vpcs/{vpc_id}
+GET /v2/vpcs/{vpc_id}/members
+GET /v2/vpcs/{vpc_id}/peerings
+POST /v2/vpcs/{vpc_id}/peerings
+PATCH /v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}
+`
+
+func unbuiltRoutes() []route {
+	var all []route
+	for line := range strings.Lines(unbuilt) {
+		if method, pattern, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			all = append(all, route{Method: method, Pattern: pattern, Unbuilt: true})
+		}
+	}
+	return all
+}

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cistern-cloud/cistern/internal/control"
+	"github.com/cistern-cloud/cistern/internal/store"
+)
+
+// Accounts administers accounts and tokens.
+type Accounts = control.Accounts
+
+// WithAccounts opens the storage beside a server that may run, and calls f with
+// its accounts.
+func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error {
+	o, err := openBeside(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	n, err := pending(ctx, o.db)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Storage, err)
+	}
+	if n > 0 {
+		return fmt.Errorf("%s: the schema is of an earlier version; run cistern migrate, or start the server", o.Storage)
+	}
+	db := store.New(o.db)
+	err = f(Accounts{Store: db})
+	return errors.Join(err, db.GiveBack(ctx))
+}
+
+// Migrate brings the schema up to date and returns how many steps that took. It
+// refuses to change the schema under a server that runs.
+func Migrate(ctx context.Context, s Storage) (int, error) {
+	o, err := openBeside(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	defer o.Close()
+	n, err := pending(ctx, o.db)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	if o.Database == "" {
+		release, err := lockFolder(o.Data)
+		if err != nil {
+			return 0, err
+		}
+		defer release()
+	}
+	return migrate(ctx, o.db)
+}

@@ -1,0 +1,192 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cistern-cloud/cistern/internal/api"
+	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/control"
+	"github.com/cistern-cloud/cistern/internal/engine/sim"
+	"github.com/cistern-cloud/cistern/internal/store"
+)
+
+// How long a stop may take in all is 10 s: requests get the first part to end
+// by themselves, then those that wait for an operation are told to go, then
+// the steps that run have the rest.
+const (
+	requestGrace = 3 * time.Second
+	waiterGrace  = time.Second
+	stepGrace    = 5 * time.Second
+)
+
+// Started is what a server tells when it is ready.
+type Started struct {
+	URL string
+	// PublicURL is where clients are told to go instead, if that was said.
+	PublicURL string
+	Storage   string
+	Engine    string
+	// Token is the first account's token when it is known, and TokenFile where
+	// it is kept.
+	Token     string
+	TokenFile string
+	// Certificate is the file of the certificate that the server has made for
+	// itself, and Fingerprint the SHA-256 of whichever it shows.
+	Certificate string
+	Fingerprint string
+}
+
+// server is everything that runs.
+type server struct {
+	settings
+	log     *slog.Logger
+	storage *opened
+	store   *store.DB
+	plane   *control.Plane
+	metrics *metrics
+}
+
+// Serve runs a server until ctx ends, then stops it in order. It calls started
+// once it answers; logs go to logs.
+func Serve(ctx context.Context, c Config, logs io.Writer, started func(Started)) error {
+	s, err := c.check()
+	if err != nil {
+		return err
+	}
+	syscall.Umask(0o077) // whatever is written is the owner's alone
+	srv := &server{settings: s, log: newLog(s, logs), metrics: newMetrics()}
+	if srv.storage, err = openToServe(ctx, s.Storage); err != nil {
+		return err
+	}
+	defer srv.storage.Close()
+	if err := srv.open(ctx); err != nil {
+		return err
+	}
+	return srv.run(ctx, started)
+}
+
+func newLog(s settings, logs io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(logs, options))
+	}
+	return slog.New(slog.NewTextHandler(logs, options))
+}
+
+// open joins store, engine and control plane.
+func (s *server) open(ctx context.Context) error {
+	s.store = store.New(s.storage.db)
+	engine, err := sim.Open(ctx, s.storage.db, sim.Options{Latency: s.latency, Clock: cloud.RealClock{}})
+	if err != nil {
+		return err
+	}
+	s.plane, err = control.New(ctx, control.Config{
+		Store: s.store, Engine: engine, Catalog: s.catalog, Log: s.log, Owner: cloud.NewUUID(),
+		Alone:       s.Database == "", // the folder's lock says so
+		KeepActions: s.keep,
+	})
+	return err
+}
+
+// newAPI makes the API's handler, with its metrics and those of the store.
+func (s *server) newAPI() http.Handler {
+	s.storage.db.ObserveCommits(s.metrics.committed)
+	s.metrics.registry.MustRegister(stateCollector{s})
+	server := api.New(api.Config{
+		Plane: s.plane, Log: s.log, PublicURL: s.PublicURL, RateLimit: s.limit,
+		Metrics: s.metrics.handler(s.log), Served: s.metrics.served,
+	})
+	s.metrics.countRefusals(server.RefusalsDropped)
+	return server
+}
+
+func (s *server) run(ctx context.Context, started func(Started)) error {
+	// First of all, so that a start that fails for its port leaves no account.
+	listener, err := listen(s.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	certificates, err := newCertificates(s.settings, s.storage, s.log)
+	if err != nil {
+		return err
+	}
+	token, file, err := firstToken(ctx, control.Accounts{Store: s.store}, s.storage, s.Token)
+	if err != nil {
+		return err
+	}
+	// Requests outlive ctx, so that they can end by themselves.
+	requests, dropRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer dropRequests()
+	web := newHTTPServer(s.newAPI())
+	web.BaseContext = func(net.Listener) context.Context { return requests }
+	web.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	operations, stopOperations := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOperations()
+	var running sync.WaitGroup
+	running.Go(func() { s.plane.Runner().Run(operations) })
+	running.Go(func() { s.plane.Reconcile(operations) })
+	failed := make(chan error, 1)
+	go func() { failed <- serveOn(web, listener, certificates) }()
+
+	ready := Started{
+		URL: "http://" + listener.Addr().String(), PublicURL: s.PublicURL,
+		Storage: s.storage.String(), Engine: s.Engine, Token: token, TokenFile: file,
+	}
+	certificates.show(&ready)
+	started(ready)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("stopping")
+	s.stop(web, dropRequests, stopOperations, &running)
+	return nil
+}
+
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("--listen %s: something listens there already, perhaps another cistern; stop it, or use another port", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	return listener, nil
+}
+
+// stop ends requests, then operations, each within its time.
+func (s *server) stop(web *http.Server, dropRequests, stopOperations func(), running *sync.WaitGroup) {
+	grace, done := context.WithTimeout(context.Background(), requestGrace)
+	defer done()
+	if err := web.Shutdown(grace); errors.Is(err, context.DeadlineExceeded) {
+		dropRequests()
+		grace, done := context.WithTimeout(context.Background(), waiterGrace)
+		defer done()
+		if err := web.Shutdown(grace); err != nil {
+			web.Close()
+		}
+	}
+	stopOperations()
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(stepGrace):
+		s.log.Warn("some steps did not end; their operations go on at the next start")
+		return
+	}
+	if err := s.store.GiveBack(context.Background()); err != nil {
+		s.log.Warn("give back unused IDs", "error", err)
+	}
+}

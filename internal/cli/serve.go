@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/cistern-cloud/cistern/internal/app"
+)
+
+func newServe() *cobra.Command {
+	var c app.Config
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API",
+		Long: "Serves the API until it is told to stop (SIGTERM or Ctrl-C). What runs then goes on at the next start.\n" +
+			"Every flag can be given as an environment variable too: --sim-latency as CISTERN_SIM_LATENCY.",
+		Example: "  cistern serve\n  cistern serve --ephemeral --token dop_v1_test --listen 127.0.0.1:8080",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.Serve(cmd.Context(), c, cmd.ErrOrStderr(), func(s app.Started) {
+				welcome(cmd.OutOrStdout(), s)
+			})
+		},
+	}
+	addStorageFlags(cmd, &c.Storage)
+	flags := cmd.Flags()
+	flags.StringVar(&c.Listen, "listen", "127.0.0.1:7480", "address and port to listen on")
+	flags.BoolVar(&c.InsecureHTTP, "insecure-http", false, "allow a --listen that other machines reach, unencrypted")
+	flags.StringVar(&c.TLS, "tls", "", "auto: encrypt with a certificate that the server makes for itself")
+	flags.StringVar(&c.TLSCert, "tls-cert", "", "PEM file of a certificate to encrypt with, and of those that sign it")
+	flags.StringVar(&c.TLSKey, "tls-key", "", "PEM file of the certificate's private key")
+	flags.StringVar(&c.Engine, "engine", "sim", "what runs the machines: sim")
+	flags.StringVar(&c.Token, "token", "", "the first account's token, made if it is not there")
+	flags.StringVar(&c.PublicURL, "public-url", "", "where clients reach the server, for the links in answers")
+	flags.StringVar(&c.Catalog, "catalog", "", "JSON file of regions, sizes and images in place of the built-in ones")
+	flags.StringVar(&c.RateLimit, "rate-limit", "", "requests that a token may make: N/h,N/m or off (default 5000/h,250/m; off with --ephemeral)")
+	flags.StringVar(&c.KeepActions, "keep-actions", "90d", "how long to keep actions and destroys that have ended: a duration such as 90d or 36h, or forever")
+	flags.StringVar(&c.SimLatency, "sim-latency", "0", "how long simulated work takes: 0, a duration such as 50ms, or real")
+	flags.StringVar(&c.LogFormat, "log-format", "text", "format of the log on standard error: text or json")
+	flags.StringVar(&c.LogLevel, "log-level", "info", "what to log: debug, info, warn or error")
+	return cmd
+}
+
+// welcome shows where the server is and lines to paste. The token itself is
+// shown to a person only: elsewhere it would end up in a log.
+func welcome(w io.Writer, s app.Started) {
+	fmt.Fprintf(w, "Cistern serves on %s (engine %s, %s).\n", s.URL, s.Engine, s.Storage)
+	token := "TOKEN"
+	switch {
+	case s.Token != "" && isTerminal(w):
+		token = s.Token
+	case s.TokenFile != "":
+		token = fmt.Sprintf("$(cat %s)", quoted(s.TokenFile))
+		fmt.Fprintf(w, "The token is in %s.\n", s.TokenFile)
+	default:
+		fmt.Fprintln(w, "Its tokens are known to their owners; make one with: cistern token create")
+	}
+	url := s.URL
+	if s.PublicURL != "" {
+		url = s.PublicURL
+	}
+	fmt.Fprintf(w, `%s
+  export DIGITALOCEAN_API_URL=%s
+  export DIGITALOCEAN_TOKEN=%s
+
+  curl -X POST "$DIGITALOCEAN_API_URL/v2/droplets" \
+    -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" -H "Content-Type: application/json" \
+    -d '{"name":"web-1","region":"nyc3","size":"s-1vcpu-1gb","image":"debian-12-x64"}'
+
+`, trust(w, s), url, token)
+}
+
+// trust shows what an encrypted server is known by, and returns the line that
+// makes clients trust a certificate that nobody else has signed.
+func trust(w io.Writer, s app.Started) string {
+	if s.Fingerprint != "" {
+		fmt.Fprintf(w, "Its certificate's SHA-256 fingerprint is %s.\n", s.Fingerprint)
+	}
+	if s.Certificate == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n  export SSL_CERT_FILE=%s", quoted(s.Certificate))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,138 @@
+package cloud
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+var simulated = netip.MustParsePrefix("198.18.0.0/15")
+
+// No public address is given twice, none is in both pools, and none is one
+// that a network keeps for itself.
+func TestPublicAddressesAreApart(t *testing.T) {
+	seen := map[string]bool{}
+	check := func(ip string) {
+		addr, err := netip.ParseAddr(ip)
+		if err != nil || !simulated.Contains(addr) {
+			t.Fatalf("%s is not in %s", ip, simulated)
+		}
+		if seen[ip] {
+			t.Fatalf("%s is given twice", ip)
+		}
+		seen[ip] = true
+		network, _ := addr.Prefix(PublicPrefix)
+		last := numberAddress(addressNumber(network.Addr()) | 1<<(32-PublicPrefix) - 1)
+		if addr == network.Addr() || ip == PublicGateway(ip) || addr == last {
+			t.Fatalf("%s is the network, the gateway or the broadcast address of %s", ip, network)
+		}
+	}
+	for n := range int64(PublicIPv4Pool) {
+		check(PublicIPv4(n))
+	}
+	for n := range int64(ReservedIPv4Pool) {
+		check(ReservedIPv4(n))
+	}
+}
+
+// The pools are counted through in a circle.
+func TestPoolsGoRound(t *testing.T) {
+	if first, again := PublicIPv4(0), PublicIPv4(PublicIPv4Pool); first != "198.18.0.2" || again != first {
+		t.Errorf("the first public address is %s and comes back as %s", first, again)
+	}
+	if first, again := ReservedIPv4(0), ReservedIPv4(ReservedIPv4Pool); first != "198.19.192.2" || again != first {
+		t.Errorf("the first reserved IP is %s and comes back as %s", first, again)
+	}
+	if gateway := PublicGateway("198.18.17.4"); gateway != "198.18.16.1" {
+		t.Errorf("the gateway beside 198.18.17.4 is %s", gateway)
+	}
+}
+
+// A VPC's addresses are inside its range, each once, without those that the
+// network needs itself; the smallest range is a /28.
+func TestPrivateAddresses(t *testing.T) {
+	for _, ipRange := range []string{"10.10.10.16/28", "192.168.5.0/24", "10.96.0.0/16"} {
+		prefix := netip.MustParsePrefix(ipRange)
+		hosts := 1<<(32-prefix.Bits()) - 4
+		first := addressNumber(prefix.Addr())
+		kept := []netip.Addr{
+			prefix.Addr(), numberAddress(first + 1), numberAddress(first + uint32(hosts) + 2), numberAddress(first + uint32(hosts) + 3),
+		}
+		seen := map[string]bool{}
+		for n := range int64(hosts) {
+			ip, err := PrivateIPv4(ipRange, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := netip.MustParseAddr(ip)
+			if !prefix.Contains(addr) || slices.Contains(kept, addr) || seen[ip] {
+				t.Fatalf("%s: %s is outside, kept or given twice", ipRange, ip)
+			}
+			seen[ip] = true
+		}
+		if again, _ := PrivateIPv4(ipRange, int64(hosts)); !seen[again] {
+			t.Errorf("%s: after the last address comes %s", ipRange, again)
+		}
+	}
+	if _, err := PrivateIPv4("home", 1); err == nil {
+		t.Error("home is taken for a range")
+	}
+}
+
+// Regions have default ranges that do not meet.
+func TestDefaultVPCRanges(t *testing.T) {
+	var ranges []netip.Prefix
+	for i := range 32 {
+		text, err := DefaultVPCRange(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := netip.MustParsePrefix(text)
+		if !vpcPool.Contains(r.Addr()) || slices.ContainsFunc(ranges, r.Overlaps) {
+			t.Errorf("the range %s of region %d is outside %s or another's too", r, i, vpcPool)
+		}
+		ranges = append(ranges, r)
+	}
+	if _, err := DefaultVPCRange(32); err == nil {
+		t.Error("the 33rd region gets a range")
+	}
+	if gateway, bits := Gateway("10.97.3.0/16"); gateway != "10.97.0.1" || bits != 16 || Netmask(bits) != "255.255.0.0" {
+		t.Errorf("the gateway of 10.97.3.0/16 is %s/%d with the netmask %s", gateway, bits, Netmask(bits))
+	}
+	if gateway, bits := Gateway("home"); gateway != "" || bits != 0 {
+		t.Errorf("the gateway of home is %s/%d", gateway, bits)
+	}
+	if mask := Netmask(PublicPrefix); mask != "255.255.240.0" {
+		t.Errorf("the public netmask is %s", mask)
+	}
+}
+
+// IPv6 addresses follow from the Droplet, so no two are the same and none is
+// the gateway of its region.
+func TestPublicIPv6(t *testing.T) {
+	documentation := netip.MustParsePrefix("2001:db8::/32")
+	seen := map[string]bool{}
+	for region := range 15 {
+		for droplet := FirstID; droplet < FirstID+500; droplet++ {
+			ip, gateway := PublicIPv6(region, droplet)
+			addr, router := netip.MustParseAddr(ip), netip.MustParseAddr(gateway)
+			network, _ := router.Prefix(IPv6Prefix)
+			if seen[ip] || addr == router || !documentation.Contains(addr) || !network.Contains(addr) {
+				t.Fatalf("region %d, Droplet %d: %s beside the gateway %s", region, droplet, ip, gateway)
+			}
+			seen[ip] = true
+		}
+	}
+}
+
+// An address is shown as a number where an action's resource has to be one.
+func TestAddressValue(t *testing.T) {
+	if n, ok := AddressValue("198.18.0.2"); !ok || n != 3323068418 {
+		t.Errorf("198.18.0.2 is %d, %v", n, ok)
+	}
+	for _, bad := range []string{"", "web-1", "2001:db8::1", "198.18.0.2/20"} {
+		if _, ok := AddressValue(bad); ok {
+			t.Errorf("%q has a value", bad)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// session is one SQLite connection with the statements that it has prepared.
+type session struct {
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+}
+
+// maxPrepared bounds what a session keeps: lists are asked for in many ways.
+const maxPrepared = 500
+
+func openSession(ctx context.Context, pool *sql.DB) (*session, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &session{conn: conn, prepared: map[string]*sql.Stmt{}}, nil
+}
+
+func (s *session) close() error {
+	s.forget()
+	return s.conn.Close()
+}
+
+func (s *session) forget() {
+	for query, stmt := range s.prepared {
+		stmt.Close()
+		delete(s.prepared, query)
+	}
+}
+
+// statement prepares a query once for the life of the session.
+func (s *session) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := s.prepared[query]; ok {
+		return stmt, nil
+	}
+	if len(s.prepared) >= maxPrepared {
+		s.forget()
+	}
+	stmt, err := s.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	s.prepared[query] = stmt
+	return stmt, nil
+}
+
+// ExecContext runs a statement.
+func (s *session) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmt, err := s.statement(ctx, query) //nolint:sqlclosecheck // kept for the session
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+// QueryContext runs a query.
+func (s *session) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := s.statement(ctx, query) //nolint:sqlclosecheck // kept for the session
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+// do runs a statement without arguments or answer, whatever became of the
+// request.
+func (s *session) do(statement string) error {
+	_, err := s.ExecContext(context.Background(), statement)
+	return translate(err)
+}
+
+// errClosed is what is asked of a database after its Close.
+var errClosed = errors.New("the database is closed")
+
+// sessions is a pool of sessions that read.
+type sessions struct {
+	pool *sql.DB
+	idle chan *session // nil ones are still to be opened
+}
+
+func newSessions(pool *sql.DB, n int) *sessions {
+	s := &sessions{pool: pool, idle: make(chan *session, n)}
+	for range n {
+		s.idle <- nil
+	}
+	return s
+}
+
+// read runs f with a session on one snapshot.
+func (s *sessions) read(ctx context.Context, f func(*session) error) (err error) {
+	var one *session
+	select {
+	case one = <-s.idle:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.idle <- one }()
+	if one == nil {
+		if one, err = openSession(ctx, s.pool); err != nil {
+			return err
+		}
+	}
+	if err := one.do("BEGIN"); err != nil {
+		_ = one.close()
+		one = nil
+		return err
+	}
+	defer func() {
+		if e := one.do("ROLLBACK"); e != nil { // not to be used again
+			_ = one.close()
+			one = nil
+		}
+	}()
+	return f(one)
+}
+
+// close closes the sessions that nobody uses; the pool closes the rest.
+func (s *sessions) close() {
+	for range cap(s.idle) {
+		select {
+		case one := <-s.idle:
+			if one != nil {
+				_ = one.close()
+			}
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package enginetest
+
+import "github.com/cistern-cloud/cistern/internal/engine"
+
+var imageTests = map[string]func(*bench){
+	"image/copy":    testImageCopy,
+	"image/replace": testImageReplace,
+	"image/gone":    testImageGone,
+}
+
+func testImageCopy(b *bench) {
+	b.must(b.create(b.machine("1")))
+	b.must(b.start("1"))
+	w := b.work()
+	p := b.mustAgain(w, b.copyImage("1", "i"))
+	b.state("1", true)
+	if p.SizeGigabytes <= 0 {
+		b.Errorf("an image of %g GB", p.SizeGigabytes)
+	}
+	b.must(b.destroy("1")) // images outlive their machine
+	if again := b.mustAgain(w, b.copyImage("1", "i")); again.SizeGigabytes != p.SizeGigabytes {
+		b.Errorf("copied again with %g GB, first with %g", again.SizeGigabytes, p.SizeGigabytes)
+	}
+	m := b.machine("2")
+	m.Image = imageOf("i")
+	b.must(b.create(m))
+	b.must(b.deleteImage("i")) // and machines outlive their image
+	b.must(b.start("2"))
+	b.state("2", true)
+}
+
+func testImageReplace(b *bench) {
+	b.must(b.create(b.machine("1")))
+	b.refusesFinally(b.replaceImage("1", imageOf("no-image")))
+	b.must(b.copyImage("1", "i"))
+	b.must(b.replaceImage("1", imageOf("i")))
+	b.must(b.replaceImage("1", b.Machine.Image))
+	b.state("1", false)
+
+	larger := b.Machine.Shape
+	larger.Disk++
+	b.must(b.resize("1", larger))
+	b.must(b.copyImage("1", "large"))
+	m := b.machine("2")
+	m.Image = imageOf("large")
+	b.refusesFinally(b.create(m)) // its disk is smaller than the image
+	b.absent("2")
+}
+
+func testImageGone(b *bench) {
+	b.must(b.create(b.machine("1")))
+	copied := b.must(b.copyImage("1", "i"))
+	deleted := b.must(b.deleteImage("i"))
+	b.must(b.deleteImage("i"))
+	b.mustAgain(deleted, b.deleteImage("i"))
+	b.refuses(engine.ErrGone, b.work(), b.copyImage("1", "i"))
+	b.mustAgain(copied, b.copyImage("1", "i"))
+	b.refusesFinally(b.replaceImage("1", imageOf("i")))
+
+	b.must(b.deleteImage("never"))
+	b.refuses(engine.ErrGone, b.work(), b.copyImage("1", "never"))
+}

@@ -1,0 +1,108 @@
+package sim
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/engine"
+)
+
+// baseImageGigabytes is the size of every image of the catalogue, which the
+// engine does not know: that of a plain Linux. What is copied from a machine
+// is as large as the image that the machine was made from.
+const baseImageGigabytes = 2.36
+
+// CopyImage copies a machine's disk into a new image.
+func (e *Engine) CopyImage(ctx context.Context, w engine.Work, machine, image engine.Ref) (engine.Progress, error) {
+	c := e.call(w, "image.copy", machine, image)
+	c.makes = thing{"sim_images", image.ID}
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		there, err := c.makes.exists(t)
+		if err == nil && !there {
+			err = insertImage(t, machine.ID, image)
+		}
+		if err != nil {
+			return engine.Progress{}, err
+		}
+		i, err := findImage(t, image.ID)
+		return engine.Progress{SizeGigabytes: i.SizeGigabytes}, err
+	}
+	return e.do(ctx, c)
+}
+
+func insertImage(t *database.Tx, machine string, image engine.Ref) error {
+	m, err := lockMachine(t, machine)
+	if err != nil {
+		return err
+	}
+	return one(t.Exec(`
+		INSERT INTO sim_images (id, account, name, disk, size_gigabytes, destroyed)
+		VALUES ($1, $2, $3, $4, $5, FALSE) ON CONFLICT (id) DO NOTHING`,
+		image.ID, image.Account, image.Name, m.Disk, m.UsedGigabytes))
+}
+
+// ReplaceImage puts a fresh copy of an image in place of a machine's disk.
+// Whether the machine runs stays as it is.
+func (e *Engine) ReplaceImage(ctx context.Context, w engine.Work, machine engine.Ref, image engine.Image) (engine.Progress, error) {
+	c := e.call(w, "image.replace", machine, image.Ref)
+	c.names = append(c.names, image.Slug)
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		m, err := lockMachine(t, machine.ID)
+		if err != nil {
+			return engine.Progress{}, err
+		}
+		used, err := imageFor(t, image, m.Disk)
+		if err != nil {
+			return engine.Progress{}, err
+		}
+		return changed(t.Exec("UPDATE sim_machines SET image = $1, used_gigabytes = $2 WHERE id = $3",
+			imageName(image), used, m.ID))
+	}
+	return e.do(ctx, c)
+}
+
+// DeleteImage removes an image, or makes sure that it never comes to be.
+// Machines that were made from it keep their disks.
+func (e *Engine) DeleteImage(ctx context.Context, w engine.Work, image engine.Ref) (engine.Progress, error) {
+	c := e.call(w, "image.delete", image)
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		_, err := t.Exec(`
+			INSERT INTO sim_images (id, account, name, disk, size_gigabytes, destroyed)
+			VALUES ($1, $2, $3, 0, 0, TRUE) ON CONFLICT (id) DO UPDATE SET destroyed = TRUE`,
+			image.ID, image.Account, image.Name)
+		return engine.Progress{}, err
+	}
+	return e.do(ctx, c)
+}
+
+// imageFor returns the size of an image that is to fill a disk, or why it
+// cannot.
+func imageFor(t *database.Tx, image engine.Image, disk int64) (float64, error) {
+	if image.Base {
+		if image.Slug == "" {
+			return 0, refuse("a base image needs a slug")
+		}
+		return baseImageGigabytes, nil
+	}
+	i, err := findImage(t, image.ID)
+	if errors.Is(err, engine.ErrNotFound) {
+		return 0, refuse("there is no image %s", image.ID)
+	}
+	if err == nil && i.Disk > disk {
+		err = refuse("image %s needs a disk of %d GiB and this one has %d", i.ID, i.Disk, disk)
+	}
+	return i.SizeGigabytes, err
+}
+
+// imageName is what a machine remembers of its image.
+func imageName(i engine.Image) string {
+	if i.Base {
+		return i.Slug
+	}
+	return i.ID
+}
+
+func findImage(t *database.Tx, id string) (Image, error) {
+	return found(database.One(t, scanImage, selectImages+" AND id = $1", id))
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
+)
+
+const accountColumns = `a.id, a.uuid, a.name, a.email, a.project_id,
+	a.droplet_limit, a.volume_limit, a.reserved_ip_limit, a.created_at`
+
+func scanAccount(row database.Scanner) (a cloud.Account, err error) {
+	return a, row.Scan(&a.ID, &a.UUID, &a.Name, &a.Email, &a.ProjectID,
+		&a.DropletLimit, &a.VolumeLimit, &a.ReservedIPLimit, moment{&a.CreatedAt})
+}
+
+// AddAccount adds an account. Its email must be new; else database.ErrUnique.
+func (tx *Tx) AddAccount(a cloud.Account) error {
+	_, err := tx.t.Exec(`INSERT INTO accounts (id, uuid, name, email, project_id,
+		droplet_limit, volume_limit, reserved_ip_limit, droplets, volumes, reserved_ips, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, $9)`,
+		a.ID, a.UUID, a.Name, a.Email, a.ProjectID,
+		a.DropletLimit, a.VolumeLimit, a.ReservedIPLimit, micros(a.CreatedAt))
+	return err
+}
+
+// Account reads an account.
+func (tx *Tx) Account(id int64) (cloud.Account, error) {
+	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.id = $1`, id))
+}
+
+// counted are the columns that count what an account has.
+type counted string
+
+const (
+	countedDroplets    counted = "droplets"
+	countedVolumes     counted = "volumes"
+	countedReservedIPs counted = "reserved_ips"
+)
+
+// limits are the columns of how many of each an account may have.
+var limits = map[counted]string{
+	countedDroplets: "droplet_limit", countedVolumes: "volume_limit", countedReservedIPs: "reserved_ip_limit",
+}
+
+// count adds to what an account has and reports whether that is within its
+// limit. Others that count for the account wait for the transaction's end.
+func (tx *Tx) count(account int64, what counted, n int) (bool, error) {
+	column := string(what)
+	return found(database.One(tx.t, database.Value[bool], `UPDATE accounts SET `+column+` = `+column+` + $1
+		WHERE id = $2 RETURNING `+column+` <= `+limits[what], int64(n), account))
+}
+
+// CountDroplets counts new Droplets and reports whether the account may have
+// them.
+func (tx *Tx) CountDroplets(account int64, n int) (bool, error) {
+	return tx.count(account, countedDroplets, n)
+}
+
+// CountVolume counts a new volume and reports whether the account may have it.
+func (tx *Tx) CountVolume(account int64) (bool, error) {
+	return tx.count(account, countedVolumes, 1)
+}
+
+// CountReservedIP counts a new address and reports whether the account may
+// have it.
+func (tx *Tx) CountReservedIP(account int64) (bool, error) {
+	return tx.count(account, countedReservedIPs, 1)
+}
+
+// remove deletes one row and counts it off its account.
+func (tx *Tx) remove(what counted, where string, id any) error {
+	accounts, err := database.All(tx.t, database.Value[int64],
+		`DELETE FROM `+string(what)+` WHERE `+where+` RETURNING account_id`, id)
+	if err != nil || len(accounts) == 0 {
+		return err
+	}
+	_, err = tx.count(accounts[0], what, -1)
+	return err
+}
+
+// Accounts lists all accounts by ID.
+func (tx *Tx) Accounts() ([]cloud.Account, error) {
+	return database.All(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.id`)
+}
+
+const tokenColumns = `t.id, t.account_id, t.name, t.scopes, t.created_at, t.expires_at`
+
+func scanToken(row database.Scanner) (t cloud.Token, err error) {
+	var scopes string
+	if err := row.Scan(&t.ID, &t.Account, &t.Name, &scopes, moment{&t.CreatedAt}, moment{&t.ExpiresAt}); err != nil {
+		return t, err
+	}
+	for _, scope := range words(scopes) {
+		t.Scopes = append(t.Scopes, cloud.Scope(scope))
+	}
+	return t, nil
+}
+
+// AddToken adds a token under the hash of its secret.
+func (tx *Tx) AddToken(t cloud.Token, hash string) error {
+	_, err := tx.t.Exec(`INSERT INTO tokens (id, account_id, name, hash, scopes, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		t.ID, t.Account, t.Name, hash, t.Scopes.String(), micros(t.CreatedAt), optional(t.ExpiresAt))
+	return err
+}
+
+// TokenByHash finds the token that a secret belongs to.
+func (tx *Tx) TokenByHash(hash string) (cloud.Token, error) {
+	return found(database.One(tx.t, scanToken, `SELECT `+tokenColumns+` FROM tokens t WHERE t.hash = $1`, hash))
+}
+
+// Tokens lists the tokens of all accounts by ID.
+func (tx *Tx) Tokens() ([]cloud.Token, error) {
+	return database.All(tx.t, scanToken, `SELECT `+tokenColumns+` FROM tokens t ORDER BY t.id`)
+}
+
+// DeleteToken ends a token at once.
+func (tx *Tx) DeleteToken(id int64) error {
+	return exists(tx.t.Exec(`DELETE FROM tokens WHERE id = $1`, id))
+}
+
+// FirstAccount reads the oldest account, whose token `serve --token` sets.
+func (tx *Tx) FirstAccount() (cloud.Account, error) {
+	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.id LIMIT 1`))
+}

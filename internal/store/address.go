@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/cistern-cloud/cistern/internal/database"
+)
+
+// FreePrivateHost finds a place that no Droplet of a VPC has, from a place on
+// and round. It reports whether there is one among size.
+func (tx *Tx) FreePrivateHost(vpc string, from, size int64) (int64, bool, error) {
+	return tx.freePlace(`droplets`, `private_host`, `vpc_id`, vpc, from, size)
+}
+
+// FreePublicHost finds a place in the pool of public addresses that no Droplet
+// has.
+func (tx *Tx) FreePublicHost(from, size int64) (int64, bool, error) {
+	return tx.freePlace(`droplets`, `public_host`, `''`, "", from, size)
+}
+
+// FreeReservedHost finds a place in the pool of reserved IPs that is free.
+func (tx *Tx) FreeReservedHost(from, size int64) (int64, bool, error) {
+	return tx.freePlace(`reserved_ips`, `host`, `''`, "", from, size)
+}
+
+// freePlace finds the first free place among those whose group column has the
+// given value, from a place on, and then from the start.
+func (tx *Tx) freePlace(table, column, group, value string, from, size int64) (int64, bool, error) {
+	for _, start := range []int64{from, 0} {
+		place, err := tx.firstFree(table, column, group, value, start)
+		if err != nil || place < size {
+			return place, err == nil, err
+		}
+	}
+	return 0, false, nil
+}
+
+// firstFree is the start itself if it is free, else the end of the run of used
+// places that the start is in. It walks the index no further than that.
+func (tx *Tx) firstFree(table, column, group, value string, start int64) (int64, error) {
+	used, err := database.All(tx.t, database.Value[int64], `SELECT `+column+` FROM `+table+`
+		WHERE `+group+` = $1 AND `+column+` = $2`, value, start)
+	if err != nil || len(used) == 0 {
+		return start, err
+	}
+	free, err := database.One(tx.t, database.Value[int64], `SELECT a.`+column+` + 1 FROM `+table+` a
+		WHERE `+group+` = $1 AND a.`+column+` >= $2
+		AND NOT EXISTS (SELECT 1 FROM `+table+` b WHERE b.`+column+` = a.`+column+` + 1 AND `+sameGroup(group)+`)
+		ORDER BY a.`+column+` LIMIT 1`, value, start)
+	if errors.Is(err, database.ErrNoRows) {
+		return start, nil
+	}
+	return free, err
+}
+
+func sameGroup(group string) string {
+	if group == `''` {
+		return `TRUE`
+	}
+	return `b.` + group + ` = a.` + group
+}

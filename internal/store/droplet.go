@@ -1,0 +1,174 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
+)
+
+const dropletColumns = `d.id, d.account_id, d.name, d.region, d.size, d.vcpus, d.memory, d.disk, d.status,
+	d.ipv6, d.monitoring, d.agent, d.public_networking, d.vpc_id, d.vpc_range,
+	d.private_ipv4, d.public_ipv4, d.public_ipv6, d.ipv6_gateway, d.host, d.destroyed_by, d.created_at, d.image_id`
+
+func scanDroplet(row database.Scanner) (d cloud.Droplet, err error) {
+	return d, row.Scan(&d.ID, &d.Account, &d.Name, &d.Region, &d.Size, &d.VCPUs, &d.Memory, &d.Disk, &d.Status,
+		&d.IPv6, &d.Monitoring, &d.Agent, &d.PublicNetworking, &d.VPC, &d.VPCRange,
+		&d.PrivateIPv4, &d.PublicIPv4, &d.PublicIPv6, &d.IPv6Gateway, &d.Host, &d.DestroyedBy, moment{&d.CreatedAt},
+		&d.Image.ID)
+}
+
+// NewDroplet is a Droplet to add, with the places of its addresses.
+type NewDroplet struct {
+	cloud.Droplet
+	GPU         bool
+	PrivateHost int64
+	PublicHost  int64 // counts only with public networking
+}
+
+// AddDroplet adds a Droplet and reports whether its addresses were free.
+func (tx *Tx) AddDroplet(d NewDroplet) (bool, error) {
+	var public any // NULL where there is none, as the column is unique
+	if d.PublicNetworking {
+		public = d.PublicHost
+	}
+	n, err := tx.t.Exec(`INSERT INTO droplets (id, account_id, name, region, size, vcpus, memory, disk,
+		image_id, status, ipv6, monitoring, agent, public_networking, gpu, vpc_id, vpc_range,
+		private_host, private_ipv4, public_host, public_ipv4, public_ipv6, ipv6_gateway,
+		host, user_data, public_keys, destroyed_by, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+		$17, $18, $19, $20, $21, $22, $23, '', $24, $25, 0, $26)
+		ON CONFLICT DO NOTHING`,
+		d.ID, d.Account, d.Name, d.Region, d.Size, d.VCPUs, d.Memory, d.Disk,
+		d.Image.ID, string(d.Status), d.IPv6, d.Monitoring, d.Agent, d.PublicNetworking, d.GPU, d.VPC, d.VPCRange,
+		d.PrivateHost, d.PrivateIPv4, public, d.PublicIPv4, d.PublicIPv6, d.IPv6Gateway,
+		d.UserData, jsonText(d.PublicKeys), micros(d.CreatedAt))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.countBucket(d.Account, d.GPU, d.ID, 1)
+}
+
+// Droplet reads a Droplet of the account.
+func (tx *Tx) Droplet(account, id int64) (cloud.Droplet, error) {
+	droplets, err := database.All(tx.t, scanDroplet,
+		`SELECT `+dropletColumns+` FROM droplets d WHERE d.id = $1 AND d.account_id = $2`, id, account)
+	if err == nil && len(droplets) == 0 {
+		err = cloud.NotFound()
+	}
+	if err != nil {
+		return cloud.Droplet{}, err
+	}
+	return droplets[0], tx.complete(droplets)
+}
+
+// LockDroplet reads a Droplet that the transaction is about to begin something
+// with. Others that want the same wait for its end, so what it reads of holds
+// is still true when it commits.
+func (tx *Tx) LockDroplet(account, id int64) (cloud.Droplet, error) {
+	if _, err := database.All(tx.t, database.Value[int64],
+		`SELECT id FROM droplets WHERE id = $1 AND account_id = $2`+tx.t.ForUpdate(), id, account); err != nil {
+		return cloud.Droplet{}, err
+	}
+	return tx.Droplet(account, id)
+}
+
+// FirstBoot reads what only a Droplet's first start needs: the public keys and
+// the user data it was given.
+func (tx *Tx) FirstBoot(id int64) (publicKeys []string, userData string, err error) {
+	_, err = found(database.One(tx.t, func(row database.Scanner) (bool, error) {
+		return true, row.Scan(list[string]{&publicKeys}, &userData)
+	}, `SELECT public_keys, user_data FROM droplets WHERE id = $1`, id))
+	return publicKeys, userData, err
+}
+
+// Droplets lists Droplets by ID.
+func (tx *Tx) Droplets(account int64, f cloud.DropletFilter, p cloud.Page) (droplets []cloud.Droplet, total int64, err error) {
+	var w filter
+	w.add(`d.account_id = ?`, account)
+	if f.GPU != nil {
+		w.add(`d.gpu = ?`, *f.GPU)
+	}
+	if f.GPU != nil && f.Name == "" && f.Tag == "" && f.Host == "" && f.Not == 0 {
+		return tx.countedDroplets(account, *f.GPU, w, p)
+	}
+	if f.Name != "" {
+		w.add(`lower(d.name) = ?`, strings.ToLower(f.Name))
+	}
+	if f.Tag != "" {
+		w.add(taggedBy(cloud.KindDroplet, "CAST(d.id AS TEXT)"), account, f.Tag)
+	}
+	if f.Host != "" {
+		w.add(`d.host = ?`, f.Host)
+	}
+	if f.Not != 0 {
+		w.add(`d.id <> ?`, f.Not)
+	}
+	droplets, total, err = page(tx, scanDroplet, w, `SELECT `+dropletColumns, ` FROM droplets d`, ` ORDER BY d.id`, p)
+	if err != nil {
+		return nil, 0, err
+	}
+	return droplets, total, tx.complete(droplets)
+}
+
+// DropletsByID reads several Droplets at once.
+func (tx *Tx) DropletsByID(account int64, ids []int64) (map[int64]cloud.Droplet, error) {
+	byID := map[int64]cloud.Droplet{}
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	var w filter
+	w.add(`d.account_id = ?`, account)
+	addIn(&w, `d.id IN`, ids)
+	droplets, err := database.All(tx.t, scanDroplet, `SELECT `+dropletColumns+` FROM droplets d`+w.where(), w.args...)
+	if err == nil {
+		err = tx.complete(droplets)
+	}
+	for _, d := range droplets {
+		byID[d.ID] = d
+	}
+	return byID, err
+}
+
+// SetDropletStatus changes a Droplet's power state.
+func (tx *Tx) SetDropletStatus(id int64, status cloud.DropletStatus) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET status = $1 WHERE id = $2`, string(status), id)
+	return err
+}
+
+// PlaceDroplet records the host that a Droplet was created on, and its state.
+func (tx *Tx) PlaceDroplet(id int64, host string, status cloud.DropletStatus) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET host = $1, status = $2 WHERE id = $3`, host, string(status), id)
+	return err
+}
+
+// RenameDroplet changes a Droplet's name.
+func (tx *Tx) RenameDroplet(id int64, name string) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET name = $1 WHERE id = $2`, name, id)
+	return err
+}
+
+// MarkDroplet records the accepted destroy that will end a Droplet, or takes
+// the mark back with 0.
+func (tx *Tx) MarkDroplet(id, action int64) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET destroyed_by = $1 WHERE id = $2`, action, id)
+	return err
+}
+
+// DeleteDroplet removes a Droplet with its tags. Volumes and reserved IPs that
+// are still its become free.
+func (tx *Tx) DeleteDroplet(id int64) error {
+	if _, err := tx.t.Exec(`UPDATE volumes SET droplet_id = 0 WHERE droplet_id = $1`, id); err != nil {
+		return err
+	}
+	if _, err := tx.t.Exec(`UPDATE reserved_ips SET droplet_id = 0 WHERE droplet_id = $1`, id); err != nil {
+		return err
+	}
+	if err := tx.untagAll(cloud.KindDroplet, cloud.FormatID(id)); err != nil {
+		return err
+	}
+	if err := tx.uncountBucket(id); err != nil {
+		return err
+	}
+	return tx.remove(countedDroplets, `id = $1`, id)
+}

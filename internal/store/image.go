@@ -1,0 +1,96 @@
+package store
+
+import (
+	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
+)
+
+const imageColumns = `i.id, i.account_id, i.slug, i.name, i.type, i.kind, i.distribution, i.regions,
+	i.min_disk_size, i.size_gigabytes, i.description, i.status, i.source_droplet_id, i.created_at`
+
+// imageFields are where imageColumns go.
+func imageFields(i *cloud.Image) []any {
+	return []any{&i.ID, &i.Account, &i.Slug, &i.Name, &i.Type, &i.Kind, &i.Distribution, list[string]{&i.Regions},
+		&i.MinDiskSize, &i.SizeGigabytes, &i.Description, &i.Status, &i.SourceDroplet, moment{&i.CreatedAt}}
+}
+
+func scanImage(row database.Scanner) (i cloud.Image, err error) {
+	return i, row.Scan(imageFields(&i)...)
+}
+
+// shownImage leaves out images that are not complete, and those deleted.
+const shownImage = `i.status NOT IN ('creating', 'deleted')`
+
+// AddImage adds an image.
+func (tx *Tx) AddImage(i cloud.Image) error {
+	_, err := tx.t.Exec(`INSERT INTO images (id, account_id, slug, name, type, kind, distribution, regions,
+		min_disk_size, size_gigabytes, description, status, source_droplet_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		i.ID, i.Account, i.Slug, i.Name, string(i.Type), i.Kind, i.Distribution, jsonText(i.Regions),
+		i.MinDiskSize, i.SizeGigabytes, i.Description, string(i.Status), i.SourceDroplet, micros(i.CreatedAt))
+	return err
+}
+
+// Image reads an image that the account may see: a public or retired one, or
+// one of its own.
+func (tx *Tx) Image(account, id int64) (cloud.Image, error) {
+	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i
+		WHERE i.id = $1 AND i.account_id IN (0, $2) AND `+shownImage, id, account))
+}
+
+// ImageBySlug reads an image of the catalogue.
+func (tx *Tx) ImageBySlug(slug string) (cloud.Image, error) {
+	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i
+		WHERE i.slug = $1 AND i.slug <> '' AND `+shownImage, slug))
+}
+
+// Images lists images, those of the catalogue first, each by ID.
+func (tx *Tx) Images(account int64, f cloud.ImageFilter, p cloud.Page) ([]cloud.Image, int64, error) {
+	var w filter
+	w.add(shownImage + ` AND i.status <> 'retired'`)
+	if f.Private {
+		w.add(`i.account_id = ?`, account)
+	} else {
+		w.add(`i.account_id IN (0, ?)`, account)
+	}
+	if f.Kind != "" {
+		w.add(`i.kind = ?`, f.Kind)
+	}
+	if f.Tag != "" {
+		w.add(taggedBy(cloud.KindImage, "CAST(i.id AS TEXT)"), account, f.Tag)
+	}
+	return page(tx, scanImage, w, `SELECT `+imageColumns, ` FROM images i`,
+		` ORDER BY CASE WHEN i.account_id = 0 THEN 0 ELSE 1 END, i.id`, p)
+}
+
+// DropletImages lists the snapshots or backups made from a Droplet, by ID.
+func (tx *Tx) DropletImages(account, droplet int64, kind cloud.ImageType, p cloud.Page) ([]cloud.Image, int64, error) {
+	var w filter
+	w.add(shownImage)
+	w.add(`i.account_id = ?`, account)
+	w.add(`i.source_droplet_id = ?`, droplet)
+	w.add(`i.type = ?`, string(kind))
+	return page(tx, scanImage, w, `SELECT `+imageColumns, ` FROM images i`, ` ORDER BY i.id`, p)
+}
+
+// PublishImage shows an image that is complete.
+func (tx *Tx) PublishImage(id int64, sizeGigabytes float64) error {
+	_, err := tx.t.Exec(`UPDATE images SET status = $1, size_gigabytes = $2 WHERE id = $3`,
+		string(cloud.ImageAvailable), sizeGigabytes, id)
+	return err
+}
+
+// DropImage hides an image for good.
+func (tx *Tx) DropImage(id int64) error {
+	if err := tx.untagAll(cloud.KindImage, cloud.FormatID(id)); err != nil {
+		return err
+	}
+	_, err := tx.t.Exec(`UPDATE images SET status = $1 WHERE id = $2`, string(cloud.ImageDeleted), id)
+	return err
+}
+
+// ForgetImage removes an image that never was complete.
+func (tx *Tx) ForgetImage(id int64) error {
+	_, err := tx.t.Exec(`DELETE FROM images WHERE id = $1 AND status = $2`, id, string(cloud.ImageCreating))
+	return err
+}

@@ -1,0 +1,308 @@
+CREATE TABLE counters (
+	name TEXT NOT NULL PRIMARY KEY,
+	next BIGINT NOT NULL
+);
+CREATE TABLE accounts (
+	id BIGINT NOT NULL PRIMARY KEY,
+	uuid TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL,
+	email TEXT NOT NULL UNIQUE,
+	project_id TEXT NOT NULL,
+	droplet_limit BIGINT NOT NULL,
+	volume_limit BIGINT NOT NULL,
+	reserved_ip_limit BIGINT NOT NULL,
+	-- How many there are. Counting the rows at each create would cost more the
+	-- more there are.
+	droplets BIGINT NOT NULL,
+	volumes BIGINT NOT NULL,
+	reserved_ips BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE TABLE tokens (
+	id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	hash TEXT NOT NULL UNIQUE,
+	scopes TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT NULL
+);
+CREATE TABLE regions (
+	slug TEXT NOT NULL PRIMARY KEY,
+	place BIGINT NOT NULL,
+	data TEXT NOT NULL,
+	retired BOOLEAN NOT NULL
+);
+CREATE TABLE sizes (
+	slug TEXT NOT NULL PRIMARY KEY,
+	place BIGINT NOT NULL,
+	data TEXT NOT NULL,
+	retired BOOLEAN NOT NULL
+);
+CREATE TABLE images (
+	id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL,
+	slug TEXT NOT NULL,
+	name TEXT NOT NULL,
+	type TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	distribution TEXT NOT NULL,
+	regions TEXT NOT NULL,
+	min_disk_size BIGINT NOT NULL,
+	size_gigabytes DOUBLE PRECISION NOT NULL,
+	description TEXT NOT NULL,
+	status TEXT NOT NULL,
+	source_droplet_id BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
+CREATE INDEX images_account ON images (account_id, id);
+CREATE INDEX images_source ON images (source_droplet_id, id) WHERE source_droplet_id <> 0;
+CREATE TABLE vpcs (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	region TEXT NOT NULL,
+	ip_range TEXT NOT NULL,
+	is_default BOOLEAN NOT NULL,
+	next_host BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (account_id, name)
+);
+CREATE UNIQUE INDEX vpcs_default ON vpcs (account_id, region) WHERE is_default;
+CREATE TABLE ssh_keys (
+	id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	public_key TEXT NOT NULL,
+	fingerprint TEXT NOT NULL,
+	UNIQUE (account_id, fingerprint)
+);
+CREATE TABLE droplets (
+	id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	region TEXT NOT NULL,
+	size TEXT NOT NULL,
+	vcpus BIGINT NOT NULL,
+	memory BIGINT NOT NULL,
+	disk BIGINT NOT NULL,
+	image_id BIGINT NOT NULL REFERENCES images (id),
+	status TEXT NOT NULL,
+	ipv6 BOOLEAN NOT NULL,
+	monitoring BOOLEAN NOT NULL,
+	agent BOOLEAN NOT NULL,
+	public_networking BOOLEAN NOT NULL,
+	gpu BOOLEAN NOT NULL,
+	vpc_id TEXT NOT NULL REFERENCES vpcs (id),
+	vpc_range TEXT NOT NULL, -- the VPC's, which never changes
+	-- The places of its addresses in the VPC's range and in the public pool.
+	private_host BIGINT NOT NULL,
+	private_ipv4 TEXT NOT NULL,
+	public_host BIGINT NULL UNIQUE,
+	public_ipv4 TEXT NOT NULL,
+	public_ipv6 TEXT NOT NULL,
+	ipv6_gateway TEXT NOT NULL,
+	host TEXT NOT NULL,
+	user_data TEXT NOT NULL,
+	public_keys TEXT NOT NULL,
+	destroyed_by BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (vpc_id, private_host)
+);
+CREATE INDEX droplets_account ON droplets (account_id, gpu, id);
+CREATE INDEX droplets_name ON droplets (account_id, lower(name), id);
+CREATE INDEX droplets_host ON droplets (account_id, host, id);
+CREATE TABLE droplet_buckets (
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	gpu BOOLEAN NOT NULL,
+	bucket BIGINT NOT NULL,
+	droplets BIGINT NOT NULL,
+	PRIMARY KEY (account_id, gpu, bucket)
+);
+CREATE TABLE volumes (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	region TEXT NOT NULL,
+	description TEXT NOT NULL,
+	size_gigabytes BIGINT NOT NULL,
+	filesystem_type TEXT NOT NULL,
+	filesystem_label TEXT NOT NULL,
+	droplet_id BIGINT NOT NULL,
+	ready BOOLEAN NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (account_id, region, name)
+);
+CREATE INDEX volumes_droplet ON volumes (droplet_id) WHERE droplet_id <> 0;
+CREATE INDEX volumes_account ON volumes (account_id, created_at, id);
+CREATE TABLE volume_snapshots (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	volume_id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	region TEXT NOT NULL,
+	min_disk_size BIGINT NOT NULL,
+	size_gigabytes DOUBLE PRECISION NOT NULL,
+	ready BOOLEAN NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (volume_id, name)
+);
+CREATE INDEX volume_snapshots_account ON volume_snapshots (account_id, created_at, id);
+CREATE TABLE reserved_ips (
+	ip TEXT NOT NULL PRIMARY KEY,
+	host BIGINT NOT NULL UNIQUE, -- its place in the pool
+	id BIGINT NOT NULL UNIQUE,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	region TEXT NOT NULL,
+	droplet_id BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX reserved_ips_droplet ON reserved_ips (droplet_id) WHERE droplet_id <> 0;
+CREATE INDEX reserved_ips_account ON reserved_ips (account_id, id);
+CREATE TABLE tags (
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	folded TEXT NOT NULL,
+	name TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	PRIMARY KEY (account_id, folded)
+);
+CREATE TABLE tagged (
+	kind TEXT NOT NULL,
+	resource_id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	tagged_at BIGINT NOT NULL,
+	PRIMARY KEY (kind, resource_id, name)
+);
+CREATE INDEX tagged_name ON tagged (account_id, name, kind);
+CREATE TABLE actions (
+	id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	type TEXT NOT NULL,
+	status TEXT NOT NULL,
+	resource_type TEXT NOT NULL,
+	resource_id TEXT NOT NULL,
+	region TEXT NOT NULL,
+	started_at BIGINT NOT NULL,
+	completed_at BIGINT NULL,
+	error TEXT NOT NULL,
+	-- Why an operation that is undone could not be taken back at the last try.
+	-- The column error keeps why it is undone at all.
+	undo_error TEXT NOT NULL DEFAULT '',
+	-- What runs: a plan by its name, the step it has reached, and its input.
+	operation TEXT NOT NULL,
+	step TEXT NOT NULL,
+	args TEXT NOT NULL,
+	undoing BOOLEAN NOT NULL,
+	cancelled BOOLEAN NOT NULL,
+	-- When it is due: in the cloud's time, or when another action ends.
+	run_at BIGINT NOT NULL,
+	waits_for BIGINT NOT NULL,
+	attempt BIGINT NOT NULL,
+	failing_since BIGINT NULL,
+	-- Who works on it, until when in real time. The lease number fences commits.
+	lease BIGINT NOT NULL,
+	leased_by TEXT NOT NULL,
+	leased_until BIGINT NOT NULL
+);
+CREATE INDEX actions_account ON actions (account_id, id) WHERE type <> '';
+CREATE INDEX actions_resource ON actions (resource_id, resource_type, id) WHERE type <> '';
+CREATE INDEX actions_due ON actions (run_at, id) WHERE status = 'in-progress';
+CREATE INDEX actions_errored ON actions (account_id, completed_at, id) WHERE status = 'errored';
+CREATE INDEX actions_waiting ON actions (waits_for) WHERE status = 'in-progress' AND waits_for <> 0;
+CREATE TABLE action_holds (
+	kind TEXT NOT NULL,
+	id TEXT NOT NULL,
+	action_id BIGINT NOT NULL REFERENCES actions (id),
+	PRIMARY KEY (kind, id)
+);
+CREATE INDEX action_holds_action ON action_holds (action_id);
+CREATE TABLE destroys (
+	id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	droplet_id BIGINT NOT NULL,
+	droplet_name TEXT NOT NULL,
+	region TEXT NOT NULL,
+	action_id BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	completed_at BIGINT NULL,
+	destroyed_at BIGINT NULL,
+	error TEXT NOT NULL
+);
+CREATE INDEX destroys_droplet ON destroys (account_id, droplet_id, id);
+CREATE TABLE destroy_resources (
+	destroy_id BIGINT NOT NULL REFERENCES destroys (id),
+	kind TEXT NOT NULL,
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	destroyed_at BIGINT NULL,
+	error TEXT NOT NULL,
+	attempts BIGINT NOT NULL,
+	PRIMARY KEY (destroy_id, kind, id)
+);
+CREATE TABLE audit (
+	at BIGINT NOT NULL,
+	request_id TEXT NOT NULL,
+	-- Who asked: 0 and empty where nobody could be told.
+	account_id BIGINT NOT NULL,
+	token_id BIGINT NOT NULL,
+	token_name TEXT NOT NULL,
+	-- From where, and what the request claimed about that.
+	remote TEXT NOT NULL,
+	forwarded TEXT NOT NULL,
+	method TEXT NOT NULL,
+	route TEXT NOT NULL,
+	path TEXT NOT NULL,
+	-- The status that it was refused with; 0 for what was accepted.
+	refused BIGINT NOT NULL,
+	-- What it began, and what that is about.
+	action_id BIGINT NOT NULL,
+	resource_type TEXT NOT NULL,
+	resource_id TEXT NOT NULL,
+	PRIMARY KEY (at, request_id)
+);
+
+INSERT INTO counters VALUES ('action', 1000064);
+
+INSERT INTO accounts VALUES (1000000, '00000000-0000-4000-8000-000000000001', 'Ann O''Hara', 'ann@example.com', '00000000-0000-4000-8000-000000000002', 25, 26, 27, 0, 0, 0, 1767323045000006);
+
+INSERT INTO tokens VALUES (1000001, 1000000, 'ci', 'a hash', 'droplet:read,image:read', 1767323045000006, 1767323105000006);
+
+INSERT INTO regions VALUES ('nyc3', 0, '{"slug":"nyc3","name":"New York 3","features":null,"available":true}', FALSE);
+
+INSERT INTO sizes VALUES ('s-1vcpu-1gb', 0, '{"slug":"s-1vcpu-1gb","description":"","memory":1024,"vcpus":1,"disk":25,"transfer":0,"price_monthly":0,"price_hourly":0,"regions":null,"available":true,"disk_info":null}', FALSE);
+
+INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, 1735787045000000);
+INSERT INTO images VALUES (100000001, 1000000, '', 'web \ ünïcode', 'snapshot', 'distribution', 'Debian', '["nyc3"]', 25, 2.5, 'two
+lines', 'available', 1000003, 1767323045000006);
+
+INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000003', 1000000, 'default-nyc3', 'nyc3', '10.108.0.0/20', TRUE, 0, 1767323045000006);
+
+INSERT INTO ssh_keys VALUES (1000002, 1000000, 'laptop', 'ssh-ed25519 AAAA ann@laptop', '3b:16:bf');
+
+INSERT INTO droplets VALUES (1000003, 1000000, 'web-1', 'nyc3', 's-1vcpu-1gb', 1, 1024, 25, 100000001, 'active', TRUE, TRUE, FALSE, TRUE, FALSE, '00000000-0000-4000-8000-000000000003', '10.108.0.0/20', 2, '10.108.0.2', 7, '192.0.2.7', '2001:db8::7', '2001:db8::1', '', '', '["ssh-ed25519 AAAA"]', 0, 1767323045000006);
+
+INSERT INTO droplet_buckets VALUES (1000000, FALSE, 976, 1);
+
+INSERT INTO volumes VALUES ('00000000-0000-4000-8000-000000000004', 1000000, 'data', 'nyc3', 'for the database', 10, 'ext4', 'data', 1000003, TRUE, 1767323045000006);
+
+INSERT INTO volume_snapshots VALUES ('00000000-0000-4000-8000-000000000005', 1000000, '00000000-0000-4000-8000-000000000004', 'nightly', 'nyc3', 10, 0.25, TRUE, 1767323045000006);
+
+INSERT INTO reserved_ips VALUES ('198.51.100.9', 9, 1000004, 1000000, 'nyc3', 1000003, 1767323045000006);
+
+INSERT INTO tags VALUES (1000000, 'web', 'Web', 1767323045000006);
+
+INSERT INTO tagged VALUES ('droplet', '1000003', 'Web', 1000000, 1767323045000006);
+
+INSERT INTO actions VALUES (1000005, 1000000, 'snapshot', 'in-progress', 'droplet', '1000003', 'nyc3', 1767323045000006, NULL, '', '', 'droplet.snapshot', '', '{"droplet":1000003,"image":100000002,"name":"it''s \"new\""}', FALSE, FALSE, 1767323045000006, 0, 0, NULL, 0, '', 0);
+INSERT INTO actions VALUES (1000006, 1000000, 'destroy', 'errored', 'droplet', '1000007', 'nyc3', 1767323045000006, 1767323045000006, 'it does not go', '', 'droplet.destroy', '', '{}', FALSE, FALSE, 1767323045000006, 0, 0, NULL, 0, '', 0);
+
+INSERT INTO action_holds VALUES ('droplet', '1000003', 1000005);
+
+INSERT INTO destroys VALUES (1000008, 1000000, 1000007, 'gone', 'nyc3', 1000006, 1767323045000006, 1767323105000006, NULL, 'it does not go');
+
+INSERT INTO destroy_resources VALUES (1000008, 'reserved_ips', '1000009', '198.51.100.10', 1767323045000006, '', 0);
+INSERT INTO destroy_resources VALUES (1000008, 'volumes', '00000000-0000-4000-8000-000000000006', 'old', NULL, 'in use', 3);
+
+INSERT INTO audit VALUES (1767323045000006, 'a request', 1000000, 0, '', '', '', 'POST', '', '/v2/droplets', 0, 0, '', '');
