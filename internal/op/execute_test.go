@@ -199,6 +199,36 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// One that is asked to stop while its step runs sees that when the step has put
+// it down, and not when it would have gone on by itself.
+func TestCancelWhileAStepRuns(t *testing.T) {
+	plan := Define("plan", step("a", func(l *lab, run *Run[args]) error {
+		l.write(func(tx *store.Tx) error { return tx.CancelOperation(run.ID) })
+		return Again(time.Hour)
+	}))
+	eachLab(t, func(l *lab) {
+		r := l.runner("one", plan)
+		l.begin(r, plan, 1)
+		l.wantEnd(l.run(r, 1), cloud.Errored, Cancelled)
+		l.wantNotes("[a -a]")
+	})
+}
+
+// One that cannot be stopped is called once more for it, and then keeps to its
+// own time.
+func TestCancelWhileAnUnstoppableStepRuns(t *testing.T) {
+	plan := Define("plan", step("a", func(l *lab, run *Run[args]) error {
+		l.write(func(tx *store.Tx) error { return tx.CancelOperation(run.ID) })
+		return Again(time.Hour)
+	})).Unstoppable()
+	eachLab(t, func(l *lab) {
+		r := l.runner("one", plan)
+		l.begin(r, plan, 1)
+		l.wantEnd(l.run(r, 1), cloud.InProgress, "")
+		l.wantNotes("[a a]")
+	})
+}
+
 // saved gives a step a Save, so that its end is written down.
 func saved(s Step[*lab, args]) Step[*lab, args] {
 	s.Save = func(*lab, *store.Tx, *Run[args]) error { return nil }

@@ -77,13 +77,15 @@ func (tx *Tx) ClaimOperations(c Claim) ([]Operation, error) {
 }
 
 // SaveOperation records how far an operation is and gives up its lease unless
-// the owner goes on. It reports whether the lease still held.
+// the owner goes on. It reports whether the lease still held. Who was asked to
+// stop since it was claimed is due at once, whatever it says itself.
 func (tx *Tx) SaveOperation(o Operation, goesOn bool) (bool, error) {
-	n, err := tx.t.Exec(`UPDATE actions SET step = $1, undoing = $2, error = $3, run_at = $4, waits_for = $5,
-		attempt = $6, failing_since = $7, leased_until = CASE WHEN $8 THEN leased_until ELSE 0 END
-		WHERE id = $9 AND lease = $10 AND status = 'in-progress'`,
-		o.Step, o.Undoing, o.Error, micros(o.RunAt), o.WaitsFor, o.Attempt, optional(o.FailingSince), goesOn,
-		o.ID, o.Lease)
+	n, err := tx.t.Exec(`UPDATE actions SET step = $1, undoing = $2, error = $3,
+		run_at = CASE WHEN cancelled AND NOT $4 THEN CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END, waits_for = $7,
+		attempt = $8, failing_since = $9, leased_until = CASE WHEN $10 THEN leased_until ELSE 0 END
+		WHERE id = $11 AND lease = $12 AND status = 'in-progress'`,
+		o.Step, o.Undoing, o.Error, o.Cancelled, min(micros(o.RunAt), micros(tx.Now)), micros(o.RunAt), o.WaitsFor,
+		o.Attempt, optional(o.FailingSince), goesOn, o.ID, o.Lease)
 	return n > 0, err
 }
 
