@@ -15,7 +15,7 @@ import (
 func (p *Plane) Authenticate(ctx context.Context, secret string) (cloud.Actor, error) {
 	refused := cloud.Errorf(cloud.CodeUnauthorized, "Unable to authenticate you.")
 	var token cloud.Token
-	err := p.store.Read(ctx, func(tx *store.Tx) (err error) {
+	err := p.store.Peek(ctx, func(tx *store.Tx) (err error) {
 		token, err = tx.TokenByHash(cloud.HashSecret(secret))
 		return err
 	})

@@ -10,6 +10,7 @@ import (
 type session struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	broken   bool // not to be used again
 }
 
 // maxPrepared bounds what a session keeps: lists are asked for in many ways.
@@ -51,22 +52,31 @@ func (s *session) statement(ctx context.Context, query string) (*sql.Stmt, error
 	return stmt, nil
 }
 
-// ExecContext runs a statement.
+// ExecContext runs a statement. One that has begun does not see ctx's
+// cancellation: the driver would start a goroutine for each to wait for it,
+// which costs more than most statements do.
 func (s *session) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := s.statement(ctx, query) //nolint:sqlclosecheck // kept for the session
+	stmt, err := s.begin(ctx, query) //nolint:sqlclosecheck // kept for the session
 	if err != nil {
 		return nil, err
 	}
-	return stmt.ExecContext(ctx, args...)
+	return stmt.ExecContext(context.Background(), args...)
 }
 
-// QueryContext runs a query.
+// QueryContext runs a query, as ExecContext does a statement.
 func (s *session) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := s.statement(ctx, query) //nolint:sqlclosecheck // kept for the session
+	stmt, err := s.begin(ctx, query) //nolint:sqlclosecheck // kept for the session
 	if err != nil {
 		return nil, err
 	}
-	return stmt.QueryContext(ctx, args...)
+	return stmt.QueryContext(context.Background(), args...)
+}
+
+func (s *session) begin(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.statement(ctx, query)
 }
 
 // do runs a statement without arguments or answer, whatever became of the
@@ -93,32 +103,39 @@ func newSessions(pool *sql.DB, n int) *sessions {
 	return s
 }
 
-// read runs f with a session on one snapshot.
-func (s *sessions) read(ctx context.Context, f func(*session) error) (err error) {
+// use runs f with a session that nobody else uses meanwhile.
+func (s *sessions) use(ctx context.Context, f func(*session) error) (err error) {
 	var one *session
 	select {
 	case one = <-s.idle:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { s.idle <- one }()
+	defer func() {
+		if one != nil && one.broken {
+			_ = one.close()
+			one = nil
+		}
+		s.idle <- one
+	}()
 	if one == nil {
 		if one, err = openSession(ctx, s.pool); err != nil {
 			return err
 		}
 	}
-	if err := one.do("BEGIN"); err != nil {
-		_ = one.close()
-		one = nil
-		return err
-	}
-	defer func() {
-		if e := one.do("ROLLBACK"); e != nil { // not to be used again
-			_ = one.close()
-			one = nil
-		}
-	}()
 	return f(one)
+}
+
+// snapshot runs f with a session on one snapshot.
+func (s *sessions) snapshot(ctx context.Context, f func(*session) error) error {
+	return s.use(ctx, func(one *session) error {
+		if err := one.do("BEGIN"); err != nil {
+			one.broken = true
+			return err
+		}
+		defer func() { one.broken = one.do("ROLLBACK") != nil }()
+		return f(one)
+	})
 }
 
 // close closes the sessions that nobody uses; the pool closes the rest.

@@ -22,7 +22,7 @@ type Tx struct {
 }
 
 // connection is what statements run on: a session of SQLite, or a transaction
-// of PostgreSQL, whose driver keeps its own prepared statements.
+// or the pool of PostgreSQL, whose driver keeps its own prepared statements.
 type connection interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -85,7 +85,7 @@ func (db *DB) writePostgres(ctx context.Context, fn func(*Tx) error) error {
 // true at the same instant.
 func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	if !db.postgres {
-		return db.sessions.read(ctx, func(s *session) error { return db.newTx(ctx, s).run(fn) })
+		return db.sessions.snapshot(ctx, func(s *session) error { return db.newTx(ctx, s).run(fn) })
 	}
 	tx, err := db.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	if err != nil {
@@ -93,6 +93,15 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	}
 	defer tx.Rollback()
 	return db.newTx(ctx, tx).run(fn)
+}
+
+// Peek runs fn, which reads with one statement only: that is a snapshot by
+// itself, and cheaper than a transaction around it.
+func (db *DB) Peek(ctx context.Context, fn func(*Tx) error) error {
+	if !db.postgres {
+		return db.sessions.use(ctx, func(s *session) error { return db.newTx(ctx, s).run(fn) })
+	}
+	return db.newTx(ctx, db.read).run(fn)
 }
 
 func (db *DB) newTx(ctx context.Context, conn connection) *Tx {

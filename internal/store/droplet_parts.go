@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -26,12 +27,10 @@ func (tx *Tx) complete(droplets []cloud.Droplet) error {
 		d.Tags, d.VolumeIDs, d.SnapshotIDs, d.BackupIDs = []string{}, []string{}, []int64{}, []int64{}
 		p.byID[d.ID], p.ids[i] = d, d.ID
 	}
-	for _, add := range []func() error{p.addImages, p.addSnapshots, p.addVolumes, p.addReservedIPs, p.addTags, p.addHolds} {
-		if err := add(); err != nil {
-			return err
-		}
+	if err := p.addImages(); err != nil {
+		return err
 	}
-	return nil
+	return p.addLinks()
 }
 
 // span is the first and last of the numbers, and whether they are so dense that
@@ -43,50 +42,94 @@ func (p parts) span() (first, last int64, dense bool) {
 	return first, last, last-first < 4*int64(len(p.ids))
 }
 
-// of is a condition on a column that holds Droplets' numbers.
-func (p parts) of(column string) (f filter) {
-	if first, last, dense := p.span(); dense {
-		f.add(column+` >= ? AND `+column+` <= ?`, first, last)
-	} else {
-		addIn(&f, column+` IN`, p.ids)
-	}
-	return f
-}
-
-// ofText is of for a column that holds the numbers as text. Texts of one length
-// are ordered as their numbers are.
-func (p parts) ofText(column string) (f filter) {
+// within fills the conditions of linksQuery that a column holds one of the
+// Droplets' numbers, or one of them as text. Texts of one length are ordered as
+// their numbers are.
+func (p parts) within(f *filter) (number, text string) {
 	first, last, dense := p.span()
 	from, to := cloud.FormatID(first), cloud.FormatID(last)
 	if dense && len(from) == len(to) {
-		f.add(column+` >= ? AND `+column+` <= ?`, from, to)
-		return f
+		f.args = append(f.args, first, last, from, to)
+		return `BETWEEN $1 AND $2`, `BETWEEN $3 AND $4`
 	}
 	texts := make([]string, len(p.ids))
 	for i, id := range p.ids {
 		texts[i] = cloud.FormatID(id)
 	}
-	addIn(&f, column+` IN`, texts)
-	return f
+	addIn(f, ``, p.ids)
+	addIn(f, ``, texts)
+	return `IN` + f.conditions[0], `IN` + f.conditions[1]
 }
+
+// linksQuery reads all that belongs to Droplets, in one query, as each costs
+// more than it finds: most Droplets have little of it. The verbs are conditions
+// on a column that holds a Droplet's number, or that as text.
+const linksQuery = `SELECT 'image', si.source_droplet_id, CAST(si.id AS TEXT), si.type FROM images si
+		WHERE si.source_droplet_id %[1]s AND si.source_droplet_id <> 0 AND si.status NOT IN ('creating', 'deleted')
+	UNION ALL SELECT 'volume', vo.droplet_id, vo.id, '' FROM volumes vo
+		WHERE vo.droplet_id %[1]s AND vo.droplet_id <> 0
+	UNION ALL SELECT 'reserved_ip', r.droplet_id, r.ip, '' FROM reserved_ips r
+		WHERE r.droplet_id %[1]s AND r.droplet_id <> 0
+	UNION ALL SELECT 'tag', CAST(t.resource_id AS BIGINT), t.name, '' FROM tagged t
+		WHERE t.kind = 'droplet' AND t.resource_id %[2]s
+	UNION ALL SELECT 'hold', CAST(h.id AS BIGINT), CAST(h.action_id AS TEXT), a.type
+		FROM action_holds h JOIN actions a ON a.id = h.action_id
+		WHERE h.kind = 'droplet' AND h.id %[2]s`
 
 // link is one row of a table that belongs to a Droplet.
 type link struct {
+	part    string
 	droplet int64
 	id      string
 	kind    string
-	number  int64
 }
 
-// each calls f for every link of a Droplet in the set; ranges may find others.
-func (p parts) each(f filter, scan func(database.Scanner) (link, error), query, order string, use func(*cloud.Droplet, link)) error {
-	links, err := database.All(p.tx.t, scan, query+f.where()+order, f.args...)
+func scanLink(row database.Scanner) (l link, err error) {
+	return l, row.Scan(&l.part, &l.droplet, &l.id, &l.kind)
+}
+
+func (p parts) addLinks() error {
+	var f filter
+	number, text := p.within(&f)
+	links, err := database.All(p.tx.t, scanLink, fmt.Sprintf(linksQuery, number, text), f.args...)
+	if err != nil {
+		return err
+	}
 	for _, l := range links {
-		if d := p.byID[l.droplet]; d != nil {
-			use(d, l)
+		if d := p.byID[l.droplet]; d != nil { // ranges may find others
+			l.addTo(d)
 		}
 	}
-	return err
+	// Ordered here, as no order holds across the parts of the query, and that
+	// of text differs between databases.
+	for _, d := range p.byID {
+		slices.Sort(d.SnapshotIDs)
+		slices.Sort(d.BackupIDs)
+		slices.Sort(d.VolumeIDs)
+		slices.Sort(d.Tags)
+	}
+	return nil
+}
+
+func (l link) addTo(d *cloud.Droplet) {
+	number, _ := cloud.ParseID(l.id)
+	switch l.part {
+	case "image":
+		switch cloud.ImageType(l.kind) {
+		case cloud.ImageSnapshot:
+			d.SnapshotIDs = append(d.SnapshotIDs, number)
+		case cloud.ImageBackup:
+			d.BackupIDs = append(d.BackupIDs, number)
+		}
+	case "volume":
+		d.VolumeIDs = append(d.VolumeIDs, l.id)
+	case "reserved_ip":
+		d.ReservedIP = l.id
+	case "tag":
+		d.Tags = append(d.Tags, l.id)
+	case "hold":
+		d.HeldBy, d.HeldFor = number, cloud.ActionType(l.kind)
+	}
 }
 
 // addImages adds the images that the Droplets were made from. Those of the
@@ -118,66 +161,4 @@ func (p parts) addImages() error {
 		}
 	}
 	return err
-}
-
-func (p parts) addSnapshots() error {
-	f := p.of(`si.source_droplet_id`)
-	f.add(`si.source_droplet_id <> 0 AND si.status NOT IN ('creating', 'deleted')`)
-	return p.each(f, func(row database.Scanner) (l link, err error) {
-		return l, row.Scan(&l.droplet, &l.kind, &l.number)
-	}, `SELECT si.source_droplet_id, si.type, si.id FROM images si`, ` ORDER BY si.id`, func(d *cloud.Droplet, l link) {
-		switch cloud.ImageType(l.kind) {
-		case cloud.ImageSnapshot:
-			d.SnapshotIDs = append(d.SnapshotIDs, l.number)
-		case cloud.ImageBackup:
-			d.BackupIDs = append(d.BackupIDs, l.number)
-		}
-	})
-}
-
-func (p parts) addVolumes() error {
-	f := p.of(`vo.droplet_id`)
-	f.add(`vo.droplet_id <> 0`)
-	return p.each(f, scanTextLink, `SELECT vo.droplet_id, vo.id FROM volumes vo`, ` ORDER BY vo.id`,
-		func(d *cloud.Droplet, l link) { d.VolumeIDs = append(d.VolumeIDs, l.id) })
-}
-
-func (p parts) addReservedIPs() error {
-	f := p.of(`r.droplet_id`)
-	f.add(`r.droplet_id <> 0`)
-	return p.each(f, scanTextLink, `SELECT r.droplet_id, r.ip FROM reserved_ips r`, ``,
-		func(d *cloud.Droplet, l link) { d.ReservedIP = l.id })
-}
-
-func scanTextLink(row database.Scanner) (l link, err error) {
-	return l, row.Scan(&l.droplet, &l.id)
-}
-
-func (p parts) addTags() error {
-	f := p.ofText(`t.resource_id`)
-	f.add(`t.kind = 'droplet'`)
-	err := p.each(f, func(row database.Scanner) (l link, err error) {
-		var droplet string
-		err = row.Scan(&droplet, &l.id)
-		l.droplet, _ = cloud.ParseID(droplet)
-		return l, err
-	}, `SELECT t.resource_id, t.name FROM tagged t`, ``, func(d *cloud.Droplet, l link) {
-		d.Tags = append(d.Tags, l.id)
-	})
-	for _, d := range p.byID {
-		slices.Sort(d.Tags) // here, as the order of text differs between databases
-	}
-	return err
-}
-
-func (p parts) addHolds() error {
-	f := p.ofText(`h.id`)
-	f.add(`h.kind = 'droplet'`)
-	return p.each(f, func(row database.Scanner) (l link, err error) {
-		var droplet string
-		err = row.Scan(&droplet, &l.number, &l.kind)
-		l.droplet, _ = cloud.ParseID(droplet)
-		return l, err
-	}, `SELECT h.id, h.action_id, a.type FROM action_holds h JOIN actions a ON a.id = h.action_id`, ``,
-		func(d *cloud.Droplet, l link) { d.HeldBy, d.HeldFor = l.number, cloud.ActionType(l.kind) })
 }

@@ -108,6 +108,11 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return explain(db.db.Read(ctx, func(t *database.Tx) error { return fn(db.tx(t)) }))
 }
 
+// Peek runs fn, which reads with one statement only.
+func (db *DB) Peek(ctx context.Context, fn func(*Tx) error) error {
+	return explain(db.db.Peek(ctx, func(t *database.Tx) error { return fn(db.tx(t)) }))
+}
+
 // noLimit is how both databases are told that there is none.
 const noLimit = 1 << 62
 
