@@ -48,7 +48,11 @@ var examples = map[string]example{
 	"POST /v2/floating_ips/{reserved_ip}/actions": {body: func(a *account) any {
 		return map[string]any{"type": "assign", "droplet_id": a.droplet("target")}
 	}},
-	"POST /_sim/faults": {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
+	"POST /v2/tags":                      {body: body(map[string]any{"name": "fresh"})},
+	"PUT /v2/tags/{tag_id}":              {body: body(map[string]any{"name": "renamed"})},
+	"POST /v2/tags/{tag_id}/resources":   {body: body(bearing())},
+	"DELETE /v2/tags/{tag_id}/resources": {body: body(bearing())},
+	"POST /_sim/faults":                  {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
 }
 
 // send sends what the route takes.
@@ -104,6 +108,10 @@ func (a *account) path(r api.Route) string {
 	}
 	if has("ssh_key_identifier") {
 		set("ssh_key_identifier", a.key(thing))
+	}
+	if has("tag_id") {
+		a.tag(thing)
+		set("tag_id", thing)
 	}
 	if has("fault_id") {
 		set("fault_id", a.fault("machine.stop", "nothing", "error", "no"))

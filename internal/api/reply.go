@@ -44,6 +44,25 @@ type errorBody struct {
 	RequestID string `json:"request_id"`
 }
 
+// rootCauseError is an error that the API reports in another shape, as its
+// service behind for tags does. Ours has the common fields too.
+type rootCauseError struct {
+	common *cloud.Error
+	cause  string
+}
+
+func (e *rootCauseError) Error() string { return e.common.Error() }
+func (e *rootCauseError) Unwrap() error { return e.common }
+
+func (e *rootCauseError) body(common errorBody) any {
+	return struct {
+		errorBody
+		Cause      string    `json:"error"`
+		Messages   *struct{} `json:"messages"` // always null
+		RootCauses []string  `json:"root_causes"`
+	}{common, e.cause, nil, []string{"rpc error: code = InvalidArgument desc = " + e.cause}}
+}
+
 // writeError answers with an error. What is not the caller's to read is logged
 // and shown as a plain server error.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
@@ -64,7 +83,12 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		// Some clients repeat a 409 by themselves; the answer would be the same.
 		w.Header().Set("X-Should-Retry", "false")
 	}
-	s.write(w, r, &reply{statuses[e.Code], errorBody{string(e.Code), e.Message, id}})
+	body := errorBody{string(e.Code), e.Message, id}
+	if root, is := errors.AsType[*rootCauseError](err); is {
+		s.write(w, r, &reply{statuses[e.Code], root.body(body)})
+		return
+	}
+	s.write(w, r, &reply{statuses[e.Code], body})
 }
 
 // write encodes a reply. The content type is set without a body too: clients

@@ -35,7 +35,7 @@ func routes() []route {
 		dropletRoutes, dropletActionRoutes, destroyRoutes,
 		imageRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
-		reservedIPRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
+		reservedIPRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
 	)
 }
 

@@ -85,7 +85,18 @@ var beyondContract = map[string]string{
 	"DELETE /_sim/faults":               "faults are the simulated engine's own",
 	"DELETE /_sim/faults/{}":            "faults are the simulated engine's own",
 	"GET /v2/reports/droplet_neighbors": "DOBOTO asks for it; not built yet",
-	"PUT /v2/tags/{}":                   "DOBOTO renames tags with it; not built yet",
+	"PUT /v2/tags/{}":                   "DOBOTO renames tags with it",
+}
+
+// goesBeyond reports whether a request is one that beyondContract lists.
+func goesBeyond(method, path string) bool {
+	for listed := range beyondContract {
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(listed), `\{\}`, `[^/]+`)
+		if regexp.MustCompile("^" + pattern + "$").MatchString(method + " " + path) {
+			return true
+		}
+	}
+	return false
 }
 
 var parameter = regexp.MustCompile(`\{[^}]*\}`)

@@ -41,13 +41,6 @@ POST /v2/reserved_ipv6
 GET /v2/reserved_ipv6/{reserved_ipv6}
 DELETE /v2/reserved_ipv6/{reserved_ipv6}
 POST /v2/reserved_ipv6/{reserved_ipv6}/actions
-GET /v2/tags
-POST /v2/tags
-GET /v2/tags/{tag_id}
-PUT /v2/tags/{tag_id}
-DELETE /v2/tags/{tag_id}
-POST /v2/tags/{tag_id}/resources
-DELETE /v2/tags/{tag_id}/resources
 DELETE /v2/volumes
 POST /v2/volumes/actions
 GET /v2/vpcs

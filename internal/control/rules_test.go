@@ -35,6 +35,9 @@ func TestAnotherAccountsThingsDoNotExist(t *testing.T) {
 		if err != nil {
 			c.Fatal(err)
 		}
+		if _, err := c.plane.AddTag(c.Context(), c.who, "family"); err != nil {
+			c.Fatal(err)
+		}
 		own := c.who
 		c.who = stranger
 		theirs, volume := c.addDroplet("theirs"), c.addVolume("theirs")
@@ -51,6 +54,11 @@ func TestAnotherAccountsThingsDoNotExist(t *testing.T) {
 			"act": func(ctx context.Context) error {
 				return second(c.plane.StartDropletAction(ctx, stranger, f.droplet.ID, DropletAction{Type: cloud.ActionReboot}))
 			},
+			"tag": func(ctx context.Context) error {
+				return c.plane.TagResources(ctx, stranger, "family", []cloud.Ref{theirs.Ref()})
+			},
+			"rename tag":      func(ctx context.Context) error { return second(c.plane.RenameTag(ctx, stranger, "family", "x")) },
+			"delete tag":      func(ctx context.Context) error { return c.plane.DeleteTag(ctx, stranger, "family") },
 			"rename key":      func(ctx context.Context) error { return second(c.plane.RenameSSHKey(ctx, stranger, keyID, "x")) },
 			"delete key":      func(ctx context.Context) error { return c.plane.DeleteSSHKey(ctx, stranger, keyID) },
 			"delete volume":   func(ctx context.Context) error { return c.plane.DeleteVolume(ctx, stranger, f.goes.ID) },

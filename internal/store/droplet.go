@@ -164,11 +164,11 @@ func (tx *Tx) DeleteDroplet(id int64) error {
 	if _, err := tx.t.Exec(`UPDATE reserved_ips SET droplet_id = 0 WHERE droplet_id = $1`, id); err != nil {
 		return err
 	}
-	if err := tx.untagAll(cloud.KindDroplet, cloud.FormatID(id)); err != nil {
-		return err
-	}
 	if err := tx.uncountBucket(id); err != nil {
 		return err
 	}
-	return tx.remove(countedDroplets, `id = $1`, id)
+	if err := tx.remove(countedDroplets, `id = $1`, id); err != nil {
+		return err
+	}
+	return tx.untagAll(cloud.KindDroplet, cloud.FormatID(id))
 }

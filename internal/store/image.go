@@ -5,17 +5,16 @@ import (
 	"github.com/cistern-cloud/cistern/internal/database"
 )
 
-const imageColumns = `i.id, i.account_id, i.slug, i.name, i.type, i.kind, i.distribution, i.regions,
-	i.min_disk_size, i.size_gigabytes, i.description, i.status, i.source_droplet_id, i.created_at`
-
-// imageFields are where imageColumns go.
-func imageFields(i *cloud.Image) []any {
-	return []any{&i.ID, &i.Account, &i.Slug, &i.Name, &i.Type, &i.Kind, &i.Distribution, list[string]{&i.Regions},
-		&i.MinDiskSize, &i.SizeGigabytes, &i.Description, &i.Status, &i.SourceDroplet, moment{&i.CreatedAt}}
-}
+var imageColumns = `i.id, i.account_id, i.slug, i.name, i.type, i.kind, i.distribution, i.regions,
+	i.min_disk_size, i.size_gigabytes, i.description, i.status, i.source_droplet_id, i.created_at,
+	` + tagsOf(cloud.KindImage, "CAST(i.id AS TEXT)")
 
 func scanImage(row database.Scanner) (i cloud.Image, err error) {
-	return i, row.Scan(imageFields(&i)...)
+	var tags string
+	err = row.Scan(&i.ID, &i.Account, &i.Slug, &i.Name, &i.Type, &i.Kind, &i.Distribution, list[string]{&i.Regions},
+		&i.MinDiskSize, &i.SizeGigabytes, &i.Description, &i.Status, &i.SourceDroplet, moment{&i.CreatedAt}, &tags)
+	i.Tags = sorted(tags)
+	return i, err
 }
 
 // shownImage leaves out images that are not complete, and those deleted.
@@ -82,11 +81,11 @@ func (tx *Tx) PublishImage(id int64, sizeGigabytes float64) error {
 
 // DropImage hides an image for good.
 func (tx *Tx) DropImage(id int64) error {
-	if err := tx.untagAll(cloud.KindImage, cloud.FormatID(id)); err != nil {
+	_, err := tx.t.Exec(`UPDATE images SET status = $1 WHERE id = $2`, string(cloud.ImageDeleted), id)
+	if err != nil {
 		return err
 	}
-	_, err := tx.t.Exec(`UPDATE images SET status = $1 WHERE id = $2`, string(cloud.ImageDeleted), id)
-	return err
+	return tx.untagAll(cloud.KindImage, cloud.FormatID(id))
 }
 
 // ForgetImage removes an image that never was complete.

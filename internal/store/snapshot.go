@@ -60,11 +60,10 @@ func (tx *Tx) SnapshotsOfAttached(account, droplet int64) ([]cloud.VolumeSnapsho
 
 // DeleteVolumeSnapshot removes a volume snapshot.
 func (tx *Tx) DeleteVolumeSnapshot(id string) error {
-	if err := tx.untagAll(cloud.KindVolumeSnapshot, id); err != nil {
+	if _, err := tx.t.Exec(`DELETE FROM volume_snapshots WHERE id = $1`, id); err != nil {
 		return err
 	}
-	_, err := tx.t.Exec(`DELETE FROM volume_snapshots WHERE id = $1`, id)
-	return err
+	return tx.untagAll(cloud.KindVolumeSnapshot, id)
 }
 
 // snapshotRows joins both kinds of snapshots into one list.

@@ -88,8 +88,8 @@ func (tx *Tx) SetVolumeSize(id string, gigabytes int64) error {
 
 // DeleteVolume removes a volume. Its snapshots stay.
 func (tx *Tx) DeleteVolume(id string) error {
-	if err := tx.untagAll(cloud.KindVolume, id); err != nil {
+	if err := tx.remove(countedVolumes, `id = $1`, id); err != nil {
 		return err
 	}
-	return tx.remove(countedVolumes, `id = $1`, id)
+	return tx.untagAll(cloud.KindVolume, id)
 }

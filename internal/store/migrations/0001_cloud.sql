@@ -201,7 +201,8 @@ CREATE TABLE tagged (
 	tagged_at BIGINT NOT NULL,
 	PRIMARY KEY (kind, resource_id, name)
 );
-CREATE INDEX tagged_name ON tagged (account_id, name, kind);
+-- It also leads to what of each kind was tagged last.
+CREATE INDEX tagged_name ON tagged (account_id, name, kind, tagged_at);
 
 -- An action and the durable operation behind it are one row. Those whose type
 -- is empty are operations that the API has no action for.

@@ -175,7 +175,7 @@ CREATE TABLE tagged (
 	tagged_at BIGINT NOT NULL,
 	PRIMARY KEY (kind, resource_id, name)
 );
-CREATE INDEX tagged_name ON tagged (account_id, name, kind);
+CREATE INDEX tagged_name ON tagged (account_id, name, kind, tagged_at);
 CREATE TABLE actions (
 	id BIGINT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
