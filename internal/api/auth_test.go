@@ -52,6 +52,9 @@ var examples = map[string]example{
 	"PUT /v2/tags/{tag_id}":              {body: body(map[string]any{"name": "renamed"})},
 	"POST /v2/tags/{tag_id}/resources":   {body: body(bearing())},
 	"DELETE /v2/tags/{tag_id}/resources": {body: body(bearing())},
+	"POST /v2/vpcs":                      {body: body(map[string]any{"name": "inner", "region": "nyc3"})},
+	"PUT /v2/vpcs/{vpc_id}":              {body: body(map[string]any{"name": "inner"})},
+	"PATCH /v2/vpcs/{vpc_id}":            {body: body(map[string]any{"name": "inner"})},
 	"POST /_sim/faults":                  {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
 }
 
@@ -105,6 +108,9 @@ func (a *account) path(r api.Route) string {
 		set("image_id", image)
 	case has("action_id"):
 		set("action_id", a.act(a.droplet(thing), "power_cycle").ID)
+	}
+	if has("vpc_id") {
+		set("vpc_id", a.vpc(thing))
 	}
 	if has("ssh_key_identifier") {
 		set("ssh_key_identifier", a.key(thing))

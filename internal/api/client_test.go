@@ -91,6 +91,11 @@ func (c *client) put(path string, body any) *answer {
 	return c.do(http.MethodPut, path, body)
 }
 
+func (c *client) patch(path string, body any) *answer {
+	c.t.Helper()
+	return c.do(http.MethodPatch, path, body)
+}
+
 func (c *client) del(path string) *answer {
 	c.t.Helper()
 	return c.do(http.MethodDelete, path, nil)

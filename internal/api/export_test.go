@@ -21,5 +21,8 @@ var RequestBodies = map[string]any{
 	"POST /v2/reserved_ips/{reserved_ip}/actions": reservedIPActionRequest{},
 	"POST /v2/floating_ips":                       reservedIPRequest{},
 	"POST /v2/floating_ips/{reserved_ip}/actions": reservedIPActionRequest{},
+	"POST /v2/vpcs":                               vpcRequest{},
+	"PUT /v2/vpcs/{vpc_id}":                       vpcChangeRequest{},
+	"PATCH /v2/vpcs/{vpc_id}":                     vpcChangeRequest{},
 	"POST /_sim/faults":                           faultRequest{},
 }

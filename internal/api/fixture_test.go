@@ -180,6 +180,16 @@ func (a *account) reservedIP(droplet int64) string {
 	return made.text("reserved_ip.ip")
 }
 
+// vpc creates a VPC.
+func (a *account) vpc(name string, more ...any) string {
+	a.t.Helper()
+	body := map[string]any{"name": name, "region": "nyc3"}
+	for i := 0; i < len(more); i += 2 {
+		body[more[i].(string)] = more[i+1]
+	}
+	return a.post("/v2/vpcs", body).is(http.StatusCreated).text("vpc.id")
+}
+
 // publicKey makes an SSH key that nobody has.
 func publicKey() string {
 	const kind = "ssh-ed25519"

@@ -28,6 +28,7 @@ var statuses = map[cloud.Code]int{
 	cloud.CodeNotFound:         http.StatusNotFound,
 	cloud.CodeMethodNotAllowed: http.StatusMethodNotAllowed,
 	cloud.CodeConflict:         http.StatusConflict,
+	cloud.CodePrecondition:     http.StatusPreconditionFailed,
 	cloud.CodeTimeout:          http.StatusRequestTimeout,
 	cloud.CodeTooLarge:         http.StatusRequestEntityTooLarge,
 	cloud.CodeInvalid:          http.StatusUnprocessableEntity,

@@ -35,7 +35,7 @@ func routes() []route {
 		dropletRoutes, dropletActionRoutes, destroyRoutes,
 		imageRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
-		reservedIPRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
+		reservedIPRoutes, vpcRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
 	)
 }
 
@@ -49,6 +49,10 @@ func post(pattern string, h handler, scopes ...cloud.Scope) route {
 
 func put(pattern string, h handler, scopes ...cloud.Scope) route {
 	return route{Method: http.MethodPut, Pattern: pattern, Scopes: scopes, handler: h}
+}
+
+func patch(pattern string, h handler, scopes ...cloud.Scope) route {
+	return route{Method: http.MethodPatch, Pattern: pattern, Scopes: scopes, handler: h}
 }
 
 func del(pattern string, h handler, scopes ...cloud.Scope) route {

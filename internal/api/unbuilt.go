@@ -43,13 +43,6 @@ DELETE /v2/reserved_ipv6/{reserved_ipv6}
 POST /v2/reserved_ipv6/{reserved_ipv6}/actions
 DELETE /v2/volumes
 POST /v2/volumes/actions
-GET /v2/vpcs
-POST /v2/vpcs
-GET /v2/vpcs/{vpc_id}
-PUT /v2/vpcs/{vpc_id}
-PATCH /v2/vpcs/{vpc_id}
-DELETE /v2/vpcs/{vpc_id}
-GET /v2/vpcs/{vpc_id}/members
 GET /v2/vpcs/{vpc_id}/peerings
 POST /v2/vpcs/{vpc_id}/peerings
 PATCH /v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}

@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 )
 
@@ -62,23 +61,11 @@ func PublicIPv6(regionIndex int, droplet int64) (ip, gateway string) {
 	return netip.AddrFrom16(b).String(), netip.AddrFrom16(gw).String()
 }
 
-// vpcPool is where automatic VPC ranges come from: high enough that the ranges
-// people write themselves stay free.
+// vpcPool is where the ranges of default VPCs come from.
 var vpcPool = netip.MustParsePrefix("10.96.0.0/11")
 
 // DefaultVPCBits is the prefix length of a region's default VPC.
 const DefaultVPCBits = 16
-
-// DefaultVPCRange returns the range of an account's default VPC in the region
-// with the given place in the catalogue. It fails when there are more regions
-// than ranges.
-func DefaultVPCRange(regionIndex int) (string, error) {
-	if ranges := 1 << (DefaultVPCBits - vpcPool.Bits()); regionIndex >= ranges {
-		return "", fmt.Errorf("a catalogue has at most %d regions", ranges)
-	}
-	base := addressNumber(vpcPool.Addr()) + uint32(regionIndex)<<(32-DefaultVPCBits)
-	return netip.PrefixFrom(numberAddress(base), DefaultVPCBits).String(), nil
-}
 
 // PrivateIPv4 returns the n-th address for Droplets in a VPC's range, counting
 // round; the first two and the last (gateway, network, broadcast) are left out,

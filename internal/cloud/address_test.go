@@ -83,18 +83,14 @@ func TestPrivateAddresses(t *testing.T) {
 func TestDefaultVPCRanges(t *testing.T) {
 	var ranges []netip.Prefix
 	for i := range 32 {
-		text, err := DefaultVPCRange(i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := netip.MustParsePrefix(text)
-		if !vpcPool.Contains(r.Addr()) || slices.ContainsFunc(ranges, r.Overlaps) {
+		r, ok := FreeDefaultRange(ranges)
+		if !ok || r.Bits() != DefaultVPCBits || !vpcPool.Contains(r.Addr()) || slices.ContainsFunc(ranges, r.Overlaps) {
 			t.Errorf("the range %s of region %d is outside %s or another's too", r, i, vpcPool)
 		}
 		ranges = append(ranges, r)
 	}
-	if _, err := DefaultVPCRange(32); err == nil {
-		t.Error("the 33rd region gets a range")
+	if r, ok := FreeDefaultRange(ranges); !ok || r.String() != "10.0.0.0/20" {
+		t.Errorf("the 33rd region gets %s", r)
 	}
 	if gateway, bits := Gateway("10.97.3.0/16"); gateway != "10.97.0.1" || bits != 16 || Netmask(bits) != "255.255.0.0" {
 		t.Errorf("the gateway of 10.97.3.0/16 is %s/%d with the netmask %s", gateway, bits, Netmask(bits))

@@ -17,13 +17,15 @@ const (
 	CodeNotFound         Code = "not_found"
 	CodeMethodNotAllowed Code = "method_not_allowed"
 	CodeConflict         Code = "conflict"
-	CodeTimeout          Code = "request_timeout"
-	CodeTooLarge         Code = "request_entity_too_large"
-	CodeInvalid          Code = "unprocessable_entity"
-	CodeTooManyRequests  Code = "too_many_requests"
-	CodeInternal         Code = "server_error"
-	CodeNotImplemented   Code = "not_implemented"
-	CodeUnavailable      Code = "service_unavailable"
+	// CodePrecondition is the live API's own id of a 412.
+	CodePrecondition    Code = "unknown"
+	CodeTimeout         Code = "request_timeout"
+	CodeTooLarge        Code = "request_entity_too_large"
+	CodeInvalid         Code = "unprocessable_entity"
+	CodeTooManyRequests Code = "too_many_requests"
+	CodeInternal        Code = "server_error"
+	CodeNotImplemented  Code = "not_implemented"
+	CodeUnavailable     Code = "service_unavailable"
 )
 
 // Error is a failure that is the caller's to read. Everything else that goes

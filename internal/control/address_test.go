@@ -14,7 +14,8 @@ func (c *testCloud) smallVPC() cloud.VPC {
 	v := cloud.VPC{ID: cloud.NewUUID(), Account: c.who.Account, Name: "small", Region: testRegion, IPRange: "10.1.2.0/28"}
 	c.inStore(func(tx *store.Tx) error {
 		v.CreatedAt = tx.Now
-		return tx.AddVPC(v)
+		_, err := tx.AddVPC(v)
+		return err
 	})
 	return v
 }

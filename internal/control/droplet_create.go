@@ -238,6 +238,9 @@ func (c *creation) checkRegion(region cloud.Region) error {
 func (c *creation) findVPC() (err error) {
 	if c.request.VPC == "" {
 		c.vpc, err = c.tx.DefaultVPC(c.who.Account, c.region.Slug)
+		if cloud.IsNotFound(err) {
+			err = cloud.Invalid("There is no default VPC in %s; name a VPC with vpc_uuid.", c.region.Slug)
+		}
 		return err
 	}
 	c.vpc, err = c.tx.VPC(c.who.Account, c.request.VPC)

@@ -28,6 +28,13 @@ func (tx *Tx) Account(id int64) (cloud.Account, error) {
 	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.id = $1`, id))
 }
 
+// LockAccount makes others that lock the account wait for the transaction's end.
+// It is for rules across rows, which no constraint keeps.
+func (tx *Tx) LockAccount(id int64) error {
+	_, err := found(database.One(tx.t, database.Value[int64], `SELECT id FROM accounts WHERE id = $1`+tx.t.ForUpdate(), id))
+	return err
+}
+
 // counted are the columns that count what an account has.
 type counted string
 

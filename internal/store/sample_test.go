@@ -32,7 +32,7 @@ var (
 		ID: 1000002, Account: sampleAccount.ID, Name: "laptop", PublicKey: "ssh-ed25519 AAAA ann@laptop", Fingerprint: "3b:16:bf",
 	}
 	sampleVPC = cloud.VPC{
-		ID: "00000000-0000-4000-8000-000000000003", Account: sampleAccount.ID, Name: "default-nyc3", Region: "nyc3",
+		ID: "00000000-0000-4000-8000-000000000003", Account: sampleAccount.ID, Name: "default-nyc3", Description: "the first", Region: "nyc3",
 		IPRange: "10.108.0.0/20", Default: true, CreatedAt: sampleTime,
 	}
 	sampleImage = cloud.Image{
@@ -92,7 +92,7 @@ func addSample(t *testing.T, db *store.DB) {
 			tx.AddAccount(sampleAccount),
 			tx.AddToken(sampleToken, "a hash"),
 			added(tx.AddSSHKey(sampleKey)),
-			tx.AddVPC(sampleVPC),
+			added(tx.AddVPC(sampleVPC)),
 			tx.AddImage(sampleImage),
 			added(tx.AddDroplet(store.NewDroplet{Droplet: sampleDroplet, PrivateHost: 2, PublicHost: 7})),
 			added(tx.AddVolume(sampleVolume)), tx.PublishVolume(sampleVolume.ID),

@@ -51,7 +51,8 @@ func (s *shelf) addAccount(tx *Tx, id int64) error {
 	if err := tx.AddAccount(cloud.Account{ID: id, UUID: name, Name: name, Email: name, CreatedAt: now}); err != nil {
 		return err
 	}
-	return tx.AddVPC(cloud.VPC{ID: vpcOf(id), Account: id, Name: "v", Region: "nyc3", IPRange: "10.0.0.0/16", CreatedAt: now})
+	_, err := tx.AddVPC(cloud.VPC{ID: vpcOf(id), Account: id, Name: "v", Region: "nyc3", IPRange: "10.0.0.0/16", CreatedAt: now})
+	return err
 }
 
 func vpcOf(account int64) string { return fmt.Sprint("vpc of ", account) }

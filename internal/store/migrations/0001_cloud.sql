@@ -77,13 +77,18 @@ CREATE TABLE vpcs (
 	id TEXT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
 	name TEXT NOT NULL,
+	description TEXT NOT NULL,
 	region TEXT NOT NULL,
 	ip_range TEXT NOT NULL,
+	-- The range's bounds as numbers: no two of an account overlap.
+	first_address BIGINT NOT NULL,
+	last_address BIGINT NOT NULL,
 	is_default BOOLEAN NOT NULL,
 	next_host BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
 	UNIQUE (account_id, name)
 );
+CREATE INDEX vpcs_range ON vpcs (account_id, first_address);
 CREATE UNIQUE INDEX vpcs_default ON vpcs (account_id, region) WHERE is_default;
 
 CREATE TABLE ssh_keys (

@@ -62,13 +62,18 @@ CREATE TABLE vpcs (
 	id TEXT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
 	name TEXT NOT NULL,
+	description TEXT NOT NULL,
 	region TEXT NOT NULL,
 	ip_range TEXT NOT NULL,
+	-- The range's bounds as numbers: no two of an account overlap.
+	first_address BIGINT NOT NULL,
+	last_address BIGINT NOT NULL,
 	is_default BOOLEAN NOT NULL,
 	next_host BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
 	UNIQUE (account_id, name)
 );
+CREATE INDEX vpcs_range ON vpcs (account_id, first_address);
 CREATE UNIQUE INDEX vpcs_default ON vpcs (account_id, region) WHERE is_default;
 CREATE TABLE ssh_keys (
 	id BIGINT NOT NULL PRIMARY KEY,
@@ -277,7 +282,7 @@ INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debi
 INSERT INTO images VALUES (100000001, 1000000, '', 'web \ ünïcode', 'snapshot', 'distribution', 'Debian', '["nyc3"]', 25, 2.5, 'two
 lines', 'available', 1000003, 1767323045000006);
 
-INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000003', 1000000, 'default-nyc3', 'nyc3', '10.108.0.0/20', TRUE, 0, 1767323045000006);
+INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000003', 1000000, 'default-nyc3', 'the first', 'nyc3', '10.108.0.0/20', 174850048, 174854143, TRUE, 0, 1767323045000006);
 
 INSERT INTO ssh_keys VALUES (1000002, 1000000, 'laptop', 'ssh-ed25519 AAAA ann@laptop', '3b:16:bf');
 
