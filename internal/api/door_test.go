@@ -125,6 +125,9 @@ func TestNullBodies(t *testing.T) {
 		if r.Method != http.MethodGet && r.Method != http.MethodDelete {
 			return
 		}
+		if examples[r.Method+" "+r.Pattern].body != nil {
+			return // its body says what to delete
+		}
 		a := s.newAccount(t)
 		headers := append([]string{"Content-Type", "application/json"}, examples[r.Method+" "+r.Pattern].header...)
 		res := a.do(r.Method, a.path(r), "null", headers...)
