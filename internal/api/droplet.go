@@ -29,7 +29,7 @@ type wireDroplet struct {
 	CreatedAt        string           `json:"created_at"`
 	Features         []string         `json:"features"`
 	BackupIDs        []int64          `json:"backup_ids"`
-	NextBackupWindow *struct{}        `json:"next_backup_window"`
+	NextBackupWindow *wireWindow      `json:"next_backup_window"`
 	SnapshotIDs      []int64          `json:"snapshot_ids"`
 	Image            *wireImage       `json:"image,omitempty"`
 	VolumeIDs        []string         `json:"volume_ids"`
@@ -82,7 +82,8 @@ func (v view) droplet(d cloud.Droplet) *wireDroplet {
 	w := &wireDroplet{
 		ID: d.ID, Name: d.Name, Memory: d.Memory, VCPUs: d.VCPUs, Disk: d.Disk, DiskInfo: diskInfo(size, d.Disk),
 		Locked: d.Locked(), Status: string(d.Status), CreatedAt: stamp(d.CreatedAt), Features: features(d),
-		BackupIDs: list(v.sees("image:read"), d.BackupIDs), SnapshotIDs: list(v.sees("image:read"), d.SnapshotIDs),
+		NextBackupWindow: backupWindow(d),
+		BackupIDs:        list(v.sees("image:read"), d.BackupIDs), SnapshotIDs: list(v.sees("image:read"), d.SnapshotIDs),
 		VolumeIDs: list(v.sees("block_storage:read"), d.VolumeIDs), Size: size, SizeSlug: d.Size,
 		Networks: wireNetworks{[]wireNetwork{}, []wireNetwork{}}, Region: v.region(d.Region),
 		Tags: list(v.sees("tag:read"), d.Tags), GPUInfo: size.GPUInfo,
@@ -126,6 +127,7 @@ func features(d cloud.Droplet) []string {
 		name string
 		has  bool
 	}{
+		{"backups", d.Backups.Enabled()},
 		{"monitoring", d.Monitoring},
 		{"droplet_agent", d.Agent},
 		{"ipv6", d.IPv6},
@@ -220,23 +222,26 @@ type wireDropletImage struct {
 }
 
 func (s *Server) listDropletSnapshots(c *call) (*reply, error) {
+	return s.listImagesOf(c, cloud.ImageSnapshot)
+}
+
+// listImagesOf lists a Droplet's snapshots or backups.
+func (s *Server) listImagesOf(c *call, kind cloud.ImageType) (*reply, error) {
 	id, err := c.number("droplet_id")
 	if err != nil {
 		return nil, err
 	}
 	p := c.paging()
-	images, total, err := s.plane.DropletImages(c.Context(), c.Actor, id, cloud.ImageSnapshot, p.page())
+	images, total, err := s.plane.DropletImages(c.Context(), c.Actor, id, kind, p.page())
 	if err != nil {
 		return nil, err
 	}
 	v := c.view()
-	return ok(struct {
-		Snapshots []wireDropletImage `json:"snapshots"`
-		Links     wireLinks          `json:"links"`
-		Meta      wireMeta           `json:"meta"`
-	}{each(images, func(i cloud.Image) wireDropletImage {
-		return wireDropletImage{v.image(i), string(i.Type)}
-	}), c.links(p, total), wireMeta{total}}), nil
+	return ok(map[string]any{
+		string(kind) + "s": each(images, func(i cloud.Image) wireDropletImage { return wireDropletImage{v.image(i), string(i.Type)} }),
+		"links":            c.links(p, total),
+		"meta":             wireMeta{total},
+	}), nil
 }
 
 type dropletRequest struct {
@@ -259,12 +264,6 @@ type dropletRequest struct {
 	GPUPartitionMode string        `json:"gpu_partition_mode"`
 }
 
-type backupPolicy struct {
-	Plan    string   `json:"plan"`
-	Weekday string   `json:"weekday"`
-	Hour    *integer `json:"hour"`
-}
-
 // check refuses what the fields themselves make plain.
 func (in dropletRequest) check() error {
 	switch {
@@ -280,26 +279,6 @@ func (in dropletRequest) check() error {
 	}
 	if err := checkListed("tags", len(in.Tags)); err != nil {
 		return err
-	}
-	if in.BackupPolicy != nil {
-		if err := in.BackupPolicy.check(); err != nil {
-			return err
-		}
-	}
-	if in.Backups {
-		return cloud.Errorf(cloud.CodeNotImplemented, "This server does not make backups yet; create the Droplet with backups: false.")
-	}
-	return nil
-}
-
-func (p backupPolicy) check() error {
-	switch {
-	case p.Plan != "" && p.Plan != "daily" && p.Plan != "weekly":
-		return cloud.Invalid("backup_policy.plan must be daily or weekly")
-	case p.Weekday != "" && !slices.Contains([]string{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}, p.Weekday):
-		return cloud.Invalid("backup_policy.weekday must be one of SUN, MON, TUE, WED, THU, FRI, SAT")
-	case p.Hour != nil && (*p.Hour < 0 || *p.Hour > 20 || *p.Hour%4 != 0):
-		return cloud.Invalid("backup_policy.hour must be one of 0, 4, 8, 12, 16, 20")
 	}
 	return nil
 }
@@ -323,8 +302,19 @@ func (in dropletRequest) scopes() []cloud.Scope {
 	return scopes
 }
 
-func (in dropletRequest) request() control.NewDroplets {
-	n := control.NewDroplets{
+// backups is when the Droplets are backed up, daily unless it is said.
+func (in dropletRequest) backups() (policy cloud.BackupPolicy, err error) {
+	if !in.Backups {
+		return policy, nil
+	}
+	if given := in.BackupPolicy.policy(); given != nil {
+		policy = *given
+	}
+	return policy.Check()
+}
+
+func (in dropletRequest) request() (n control.NewDroplets, err error) {
+	n = control.NewDroplets{
 		Names: in.Names, Region: in.Region, Size: string(in.Size), Image: string(in.Image),
 		SSHKeys: strs(in.SSHKeys), Volumes: strs(in.Volumes), Tags: in.Tags, VPC: in.VPC,
 		IPv6: bool(in.IPv6), Monitoring: bool(in.Monitoring), UserData: in.UserData,
@@ -333,7 +323,8 @@ func (in dropletRequest) request() control.NewDroplets {
 	if in.Name != nil {
 		n.Names = []string{*in.Name}
 	}
-	return n
+	n.Backups, err = in.backups()
+	return n, err
 }
 
 func (s *Server) createDroplets(c *call) (*reply, error) {
@@ -347,7 +338,11 @@ func (s *Server) createDroplets(c *call) (*reply, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	droplets, actions, err := s.plane.CreateDroplets(c.Context(), c.Actor, in.request())
+	request, err := in.request()
+	if err != nil {
+		return nil, err
+	}
+	droplets, actions, err := s.plane.CreateDroplets(c.Context(), c.Actor, request)
 	if err != nil {
 		return nil, err
 	}

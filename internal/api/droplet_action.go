@@ -14,6 +14,8 @@ var dropletActionRoutes = []route{
 type dropletActionRequest struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
+
+	BackupPolicy *backupPolicy `json:"backup_policy"`
 }
 
 func (s *Server) listDropletActions(c *call) (*reply, error) {
@@ -48,7 +50,7 @@ func (s *Server) startDropletAction(c *call) (*reply, error) {
 		return nil, err
 	}
 	action, err := s.plane.StartDropletAction(c.Context(), c.Actor, id, control.DropletAction{
-		Type: cloud.ActionType(in.Type), Name: in.Name,
+		Type: cloud.ActionType(in.Type), Name: in.Name, Backups: in.BackupPolicy.policy(),
 	})
 	if err != nil {
 		return nil, err

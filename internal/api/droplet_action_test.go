@@ -40,7 +40,6 @@ func TestDropletActionRefused(t *testing.T) {
 		}
 		for _, kind := range []string{
 			"resize", "rebuild", "restore", "password_reset", "change_kernel", "enable_ipv6", "enable_private_networking",
-			"enable_backups", "disable_backups", "change_backup_policy",
 		} {
 			a.post(path, map[string]any{"type": kind}).is(http.StatusNotImplemented)
 		}

@@ -108,8 +108,6 @@ func TestCreateDropletRefused(t *testing.T) {
 		a.post("/v2/droplets", nil).invalid("Name can't be blank")
 		a.post("/v2/droplets", "null").invalid("Name can't be blank")
 		a.post("/v2/droplets", "{}").invalid("Name can't be blank")
-		a.post("/v2/droplets", dropletBody("web", "backups", true)).refused(http.StatusNotImplemented, cloud.CodeNotImplemented,
-			"This server does not make backups yet; create the Droplet with backups: false.")
 		a.post("/v2/droplets", dropletBody("web", "vpc_uuid", "3fb7d4f0-0000-4000-8000-000000000000")).
 			refused(http.StatusNotFound, cloud.CodeNotFound, "Failed to resolve VPC")
 		a.post("/v2/droplets", dropletBody("web", "vpc_uuid", "default")).

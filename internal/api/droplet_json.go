@@ -19,7 +19,12 @@ func (w *wireDroplet) appendTo(b []byte) []byte {
 	o.string("created_at", w.CreatedAt)
 	array(o, "features", w.Features, appendString)
 	array(o, "backup_ids", w.BackupIDs, appendInt)
-	o.null("next_backup_window")
+	if w.NextBackupWindow == nil {
+		o.null("next_backup_window")
+	} else {
+		o.key("next_backup_window")
+		o.b = w.NextBackupWindow.appendTo(o.b)
+	}
 	array(o, "snapshot_ids", w.SnapshotIDs, appendInt)
 	if w.Image != nil {
 		o.raw("image", w.Image.json())

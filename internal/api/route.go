@@ -32,7 +32,7 @@ type handler func(*Server, *call) (*reply, error)
 func routes() []route {
 	return slices.Concat(
 		healthRoutes, accountRoutes, actionRoutes, catalogRoutes,
-		dropletRoutes, dropletActionRoutes, destroyRoutes,
+		dropletRoutes, dropletActionRoutes, backupRoutes, destroyRoutes,
 		imageRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
 		reservedIPRoutes, vpcRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),

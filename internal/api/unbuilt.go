@@ -7,10 +7,6 @@ import "strings"
 // a mistake in the path.
 const unbuilt = `
 DELETE /v2/droplets
-GET /v2/droplets/{droplet_id}/backups
-GET /v2/droplets/{droplet_id}/backups/policy
-GET /v2/droplets/backups/policies
-GET /v2/droplets/backups/supported_policies
 POST /v2/droplets/actions
 GET /v2/droplets/{droplet_id}/kernels
 GET /v2/droplets/{droplet_id}/firewalls

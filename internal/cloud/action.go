@@ -27,6 +27,13 @@ const (
 	ActionResizeVolume ActionType = "resize_volume"
 	ActionAssignIP     ActionType = "assign_ip"
 	ActionUnassignIP   ActionType = "unassign_ip"
+
+	ActionEnableBackups      ActionType = "enable_backups"
+	ActionDisableBackups     ActionType = "disable_backups"
+	ActionChangeBackupPolicy ActionType = "change_backup_policy"
+	// ActionBackup is an automatic backup: nobody asks for it, and whoever meets
+	// a Droplet that it holds can see why.
+	ActionBackup ActionType = "backup"
 )
 
 // ActionStatus is how an action stands.

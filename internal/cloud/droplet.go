@@ -48,6 +48,11 @@ type Droplet struct {
 	BackupIDs   []int64
 	ReservedIP  string // the address assigned to it, if any
 
+	// Backups is when it is backed up, and BackupWindow when the next window
+	// opens, or the one that is open and has no backup yet; zero without backups.
+	Backups      BackupPolicy
+	BackupWindow time.Time
+
 	// HeldBy is the action that holds the Droplet, or 0, and HeldFor its type.
 	HeldBy  int64
 	HeldFor ActionType
@@ -93,6 +98,18 @@ func (d Droplet) Allow(action ActionType) error {
 	case ActionReboot, ActionPowerCycle:
 		if !on {
 			return Invalid("Droplet is currently off. Please power it on to run this event.")
+		}
+	case ActionEnableBackups:
+		if d.Backups.Enabled() {
+			return Invalid("Backups have already been enabled on this Droplet.")
+		}
+	case ActionDisableBackups:
+		if !d.Backups.Enabled() {
+			return Invalid("Backups have already been disabled on this Droplet.")
+		}
+	case ActionChangeBackupPolicy:
+		if !d.Backups.Enabled() {
+			return Invalid("Backups are not enabled on this Droplet. Enable them with enable_backups.")
 		}
 	}
 	return nil

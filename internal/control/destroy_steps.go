@@ -147,6 +147,13 @@ func (p *Plane) holdResources(tx *store.Tx, run *op.Run[destroyArgs]) error {
 			refs = append(refs, resourceRef(r))
 		}
 	}
+	backups, _, err := tx.DropletImages(run.Account, run.Args.Droplet, cloud.ImageBackup, cloud.Page{})
+	if err != nil {
+		return err
+	}
+	for _, b := range backups {
+		refs = append(refs, b.Ref())
+	}
 	for _, ref := range refs {
 		if err := hold(tx, ref, run.ID); err != nil {
 			return err
@@ -253,13 +260,19 @@ func (p *Plane) recordRelease(ctx context.Context, run *op.Run[destroyArgs], t t
 	})
 }
 
-// destroyMachine destroys the machine, which frees what still hangs on it.
+// destroyMachine destroys the machine, which frees what still hangs on it, and
+// then its backups: while there is a machine, they may be needed.
 func (p *Plane) destroyMachine(ctx context.Context, run *op.Run[destroyArgs]) error {
 	t, err := p.readTarget(ctx, run)
-	if err != nil || t.gone {
+	if err != nil {
 		return err
 	}
-	return work(p.engine.DestroyMachine(ctx, do(run), machineRef(t.droplet)))
+	if !t.gone {
+		if err := work(p.engine.DestroyMachine(ctx, do(run), machineRef(t.droplet))); err != nil {
+			return err
+		}
+	}
+	return p.destroyBackups(ctx, run)
 }
 
 func (p *Plane) saveDestroyed(tx *store.Tx, run *op.Run[destroyArgs]) error {

@@ -79,7 +79,7 @@ func TestNothingBeginsWhileADropletIsDestroyed(t *testing.T) {
 			wantError(c, c.plane.RetryDestroy(ctx, c.who, id), cloud.CodeConflict, alreadyDestroying)
 			wantPending(c, c.plane.DeleteDroplet(ctx, c.who, id))
 			for action := range dropletPlans {
-				_, err := c.plane.StartDropletAction(ctx, c.who, id, DropletAction{Type: action, Name: "name"})
+				_, err := c.plane.StartDropletAction(ctx, c.who, id, DropletAction{Type: action, Name: "name", Backups: &dailyBackups})
 				wantPending(c, err)
 			}
 			_, err := c.plane.AttachVolume(ctx, c.who, spare.ID, id)

@@ -37,6 +37,9 @@ type dropletArgs struct {
 	Droplet int64  `json:"droplet"`
 	Name    string `json:"name,omitempty"`
 	Image   int64  `json:"image,omitempty"`
+	// Backups is the policy to set, and Window the one that a backup is for.
+	Backups cloud.BackupPolicy `json:"backups,omitzero"`
+	Window  time.Time          `json:"window,omitzero"`
 }
 
 // dropletPlans are the actions that users may ask for by type.
@@ -48,19 +51,24 @@ var dropletPlans = map[cloud.ActionType]*op.Plan[*Plane, dropletArgs]{
 	cloud.ActionPowerCycle: dropletPowerCycle,
 	cloud.ActionRename:     dropletRename,
 	cloud.ActionSnapshot:   dropletSnapshot,
+
+	cloud.ActionEnableBackups:      dropletBackupPolicy,
+	cloud.ActionDisableBackups:     dropletBackupPolicy,
+	cloud.ActionChangeBackupPolicy: dropletBackupPolicy,
 }
 
 // unbuiltActions are types that the API has and this server does not yet.
 var unbuiltActions = map[cloud.ActionType]bool{
 	"resize": true, "rebuild": true, "restore": true, "password_reset": true, "change_kernel": true,
 	"enable_ipv6": true, "enable_private_networking": true,
-	"enable_backups": true, "disable_backups": true, "change_backup_policy": true,
 }
 
 // DropletAction is a request for an action on a Droplet.
 type DropletAction struct {
 	Type cloud.ActionType
 	Name string // of a rename or a snapshot
+	// Backups is the policy to enable or change to; nil is none given.
+	Backups *cloud.BackupPolicy
 }
 
 func (a DropletAction) check(who cloud.Actor) error {
@@ -80,7 +88,8 @@ func (a DropletAction) check(who cloud.Actor) error {
 	if a.Type == cloud.ActionSnapshot {
 		return who.Require("image:create")
 	}
-	return nil
+	_, err := a.backupPolicy()
+	return err
 }
 
 // StartDropletAction starts an action and returns it without waiting. It fails
@@ -111,6 +120,9 @@ func (p *Plane) StartDropletAction(ctx context.Context, who cloud.Actor, droplet
 			return err
 		}
 		args := dropletArgs{Droplet: d.ID, Name: a.Name, Image: image}
+		if args.Backups, err = a.backupPolicy(); err != nil {
+			return err
+		}
 		if image != 0 {
 			snapshot := newSnapshot(d, image, a.Name, tx.Now)
 			args.Name = snapshot.Name

@@ -27,6 +27,7 @@ type NewDroplets struct {
 
 	Monitoring bool
 	UserData   string
+	Backups    cloud.BackupPolicy // never, unless it says when
 }
 
 // dropletCreate makes a machine, gives it its volumes and starts it. Until the
@@ -312,6 +313,12 @@ func (c *creation) add(id int64, name string, place int64) (cloud.Droplet, error
 	err := c.insert(&d, place)
 	if err != nil {
 		return d, err
+	}
+	if r.Backups.Enabled() {
+		d.Backups = r.Backups
+		if err := c.setBackupPolicy(c.tx, d.ID, d.Backups); err != nil {
+			return d, err
+		}
 	}
 	d.Tags, err = c.tx.Tag(c.who.Account, d.Ref(), r.Tags)
 	slices.Sort(d.Tags)

@@ -26,6 +26,7 @@ type Plane struct {
 
 	keep        time.Duration // see Config.KeepActions
 	reconcilers []*Reconciler
+	backups     *Reconciler
 }
 
 // Config is what a Plane is made of.
@@ -49,7 +50,7 @@ type Config struct {
 // plans lists every kind of operation. One that is not here is not carried out.
 var plans = []op.Runnable[*Plane]{
 	dropletCreate, dropletPowerOn, dropletPowerOff, dropletShutdown, dropletReboot, dropletPowerCycle,
-	dropletRename, dropletSnapshot, dropletDestroy,
+	dropletRename, dropletSnapshot, dropletDestroy, dropletBackup, dropletBackupPolicy,
 	imageDelete,
 	volumeCreate, volumeDelete, volumeAttach, volumeDetach, volumeResize,
 	volumeSnapshot, volumeSnapshotDelete,
@@ -62,7 +63,8 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	p.reconcilers = []*Reconciler{newReconciler(p.log, "prune", pruneEvery, p.prune)}
+	p.backups = newReconciler(p.log, "backups", backupsEvery, p.reconcileBackups).when(c.Store.Now, p.nextBackup)
+	p.reconcilers = []*Reconciler{p.backups, newReconciler(p.log, "prune", pruneEvery, p.prune)}
 	p.runner = op.NewRunner(c.Store, p, op.Options{Log: p.log, Owner: c.Owner, Intercept: c.Intercept}, plans...)
 	err := c.Store.Write(ctx, func(tx *store.Tx) (err error) {
 		if c.Alone {

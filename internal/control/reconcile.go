@@ -16,13 +16,31 @@ type Reconciler struct {
 	pass  func(context.Context) error
 	log   *slog.Logger
 	wake  chan struct{}
+
+	// due, which may be nil, is when there is something to do that can be told
+	// beforehand, on the clock that now reads; zero for never.
+	due func(context.Context) (time.Time, error)
+	now func() time.Time
+
+	mu sync.Mutex // one pass at a time
 }
 
-// retryPass is how long after a pass that failed the next one is.
-const retryPass = time.Minute
+const (
+	// retryPass is how long after a pass that failed the next one is.
+	retryPass = time.Minute
+	// betweenPasses is the least time from one pass to the next that was told
+	// beforehand.
+	betweenPasses = time.Second
+)
 
 func newReconciler(log *slog.Logger, name string, every time.Duration, pass func(context.Context) error) *Reconciler {
 	return &Reconciler{name: name, every: every, pass: pass, log: log, wake: make(chan struct{}, 1)}
+}
+
+// when tells when there will be something to do, by the cloud's clock.
+func (r *Reconciler) when(now func() time.Time, due func(context.Context) (time.Time, error)) *Reconciler {
+	r.now, r.due = now, due
+	return r
 }
 
 // Wake asks for a pass soon. Several calls before it are one.
@@ -44,13 +62,36 @@ func (r *Reconciler) Run(ctx context.Context) {
 		case <-timer.C:
 		case <-r.wake:
 		}
-		next := r.every
-		if err := r.pass(ctx); err != nil && ctx.Err() == nil {
-			next = min(next, retryPass)
+		next, err := r.step(ctx)
+		if err != nil && ctx.Err() == nil {
 			r.log.Warn("will try again", "reconciler", r.name, "after", next, "error", err)
 		}
 		timer.Reset(next)
 	}
+}
+
+// step makes one pass, and returns how long to wait for the next.
+func (r *Reconciler) step(ctx context.Context) (time.Duration, error) {
+	if err := r.passOnce(ctx); err != nil {
+		return min(r.every, retryPass), err
+	}
+	if r.due == nil {
+		return r.every, nil
+	}
+	at, err := r.due(ctx)
+	switch {
+	case err != nil:
+		return min(r.every, retryPass), err
+	case at.IsZero():
+		return r.every, nil
+	}
+	return min(r.every, max(at.Sub(r.now()), betweenPasses)), nil
+}
+
+func (r *Reconciler) passOnce(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pass(ctx)
 }
 
 // Reconcile runs every reconciler of the plane until ctx ends.

@@ -9,13 +9,14 @@ import (
 
 const dropletColumns = `d.id, d.account_id, d.name, d.region, d.size, d.vcpus, d.memory, d.disk, d.status,
 	d.ipv6, d.monitoring, d.agent, d.public_networking, d.vpc_id, d.vpc_range,
-	d.private_ipv4, d.public_ipv4, d.public_ipv6, d.ipv6_gateway, d.host, d.destroyed_by, d.created_at, d.image_id`
+	d.private_ipv4, d.public_ipv4, d.public_ipv6, d.ipv6_gateway, d.host, d.destroyed_by, d.created_at, d.image_id,
+	d.backup_plan, d.backup_weekday, d.backup_hour, d.backup_window`
 
 func scanDroplet(row database.Scanner) (d cloud.Droplet, err error) {
 	return d, row.Scan(&d.ID, &d.Account, &d.Name, &d.Region, &d.Size, &d.VCPUs, &d.Memory, &d.Disk, &d.Status,
 		&d.IPv6, &d.Monitoring, &d.Agent, &d.PublicNetworking, &d.VPC, &d.VPCRange,
 		&d.PrivateIPv4, &d.PublicIPv4, &d.PublicIPv6, &d.IPv6Gateway, &d.Host, &d.DestroyedBy, moment{&d.CreatedAt},
-		&d.Image.ID)
+		&d.Image.ID, &d.Backups.Plan, &d.Backups.Weekday, &d.Backups.Hour, moment{&d.BackupWindow})
 }
 
 // NewDroplet is a Droplet to add, with the places of its addresses.

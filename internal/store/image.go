@@ -81,7 +81,7 @@ func (tx *Tx) PublishImage(id int64, sizeGigabytes float64) error {
 
 // DropImage hides an image for good.
 func (tx *Tx) DropImage(id int64) error {
-	_, err := tx.t.Exec(`UPDATE images SET status = $1 WHERE id = $2`, string(cloud.ImageDeleted), id)
+	_, err := tx.t.Exec(`UPDATE images SET status = $1, delete_at = NULL WHERE id = $2`, string(cloud.ImageDeleted), id)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ var (
 		Host: "", PublicKeys: []string{"ssh-ed25519 AAAA"}, Tags: []string{"Web"}, VolumeIDs: []string{sampleVolume.ID},
 		SnapshotIDs: []int64{sampleImage.ID}, BackupIDs: []int64{}, ReservedIP: sampleReservedIP.IP,
 		HeldBy: sampleOperation.ID, HeldFor: cloud.ActionSnapshot,
+		Backups: cloud.BackupPolicy{Plan: cloud.BackupWeekly, Weekday: "SAT", Hour: 20}, BackupWindow: sampleLater,
 	}
 	sampleVolume = cloud.Volume{
 		ID: "00000000-0000-4000-8000-000000000004", Account: sampleAccount.ID, Name: "data", Region: "nyc3",
@@ -95,6 +96,8 @@ func addSample(t *testing.T, db *store.DB) {
 			added(tx.AddVPC(sampleVPC)),
 			tx.AddImage(sampleImage),
 			added(tx.AddDroplet(store.NewDroplet{Droplet: sampleDroplet, PrivateHost: 2, PublicHost: 7})),
+			tx.SetBackupPolicy(sampleDroplet.ID, sampleDroplet.Backups, sampleDroplet.BackupWindow),
+			tx.KeepBackup(sampleImage.ID, sampleLater),
 			added(tx.AddVolume(sampleVolume)), tx.PublishVolume(sampleVolume.ID),
 			tx.SetVolumeDroplet(sampleVolume.ID, sampleVolume.Droplet),
 			added(tx.AddVolumeSnapshot(sampleVolumeSnapshot)),

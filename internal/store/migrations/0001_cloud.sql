@@ -67,11 +67,14 @@ CREATE TABLE images (
 	description TEXT NOT NULL,
 	status TEXT NOT NULL,
 	source_droplet_id BIGINT NOT NULL,
-	created_at BIGINT NOT NULL
+	created_at BIGINT NOT NULL,
+	-- When a backup is to be deleted, or a delete that failed is tried again.
+	delete_at BIGINT NULL
 );
 CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
 CREATE INDEX images_account ON images (account_id, id);
 CREATE INDEX images_source ON images (source_droplet_id, id) WHERE source_droplet_id <> 0;
+CREATE INDEX images_expiring ON images (delete_at) WHERE delete_at IS NOT NULL;
 
 CREATE TABLE vpcs (
 	id TEXT NOT NULL PRIMARY KEY,
@@ -130,11 +133,19 @@ CREATE TABLE droplets (
 	public_keys TEXT NOT NULL,
 	destroyed_by BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
+	-- When it is backed up: the plan is empty for never. The window is the next
+	-- one, or the one that is open until its backup begins; due is when to try.
+	backup_plan TEXT NOT NULL DEFAULT '',
+	backup_weekday TEXT NOT NULL DEFAULT '',
+	backup_hour BIGINT NOT NULL DEFAULT 0,
+	backup_window BIGINT NULL,
+	backup_due BIGINT NULL,
 	UNIQUE (vpc_id, private_host)
 );
 CREATE INDEX droplets_account ON droplets (account_id, gpu, id);
 CREATE INDEX droplets_name ON droplets (account_id, lower(name), id);
 CREATE INDEX droplets_host ON droplets (account_id, host, id);
+CREATE INDEX droplets_backup ON droplets (backup_due, id) WHERE backup_due IS NOT NULL;
 
 -- How many Droplets an account has among each 1,024 IDs, those with GPUs apart:
 -- what a list counts, and how it finds a page far from the first.

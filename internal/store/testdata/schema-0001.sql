@@ -53,11 +53,14 @@ CREATE TABLE images (
 	description TEXT NOT NULL,
 	status TEXT NOT NULL,
 	source_droplet_id BIGINT NOT NULL,
-	created_at BIGINT NOT NULL
+	created_at BIGINT NOT NULL,
+	-- When a backup is to be deleted, or a delete that failed is tried again.
+	delete_at BIGINT NULL
 );
 CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
 CREATE INDEX images_account ON images (account_id, id);
 CREATE INDEX images_source ON images (source_droplet_id, id) WHERE source_droplet_id <> 0;
+CREATE INDEX images_expiring ON images (delete_at) WHERE delete_at IS NOT NULL;
 CREATE TABLE vpcs (
 	id TEXT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
@@ -113,11 +116,19 @@ CREATE TABLE droplets (
 	public_keys TEXT NOT NULL,
 	destroyed_by BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
+	-- When it is backed up: the plan is empty for never. The window is the next
+	-- one, or the one that is open until its backup begins; due is when to try.
+	backup_plan TEXT NOT NULL DEFAULT '',
+	backup_weekday TEXT NOT NULL DEFAULT '',
+	backup_hour BIGINT NOT NULL DEFAULT 0,
+	backup_window BIGINT NULL,
+	backup_due BIGINT NULL,
 	UNIQUE (vpc_id, private_host)
 );
 CREATE INDEX droplets_account ON droplets (account_id, gpu, id);
 CREATE INDEX droplets_name ON droplets (account_id, lower(name), id);
 CREATE INDEX droplets_host ON droplets (account_id, host, id);
+CREATE INDEX droplets_backup ON droplets (backup_due, id) WHERE backup_due IS NOT NULL;
 CREATE TABLE droplet_buckets (
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
 	gpu BOOLEAN NOT NULL,
@@ -278,15 +289,15 @@ INSERT INTO regions VALUES ('nyc3', 0, '{"slug":"nyc3","name":"New York 3","feat
 
 INSERT INTO sizes VALUES ('s-1vcpu-1gb', 0, '{"slug":"s-1vcpu-1gb","description":"","memory":1024,"vcpus":1,"disk":25,"transfer":0,"price_monthly":0,"price_hourly":0,"regions":null,"available":true,"disk_info":null}', FALSE);
 
-INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, 1735787045000000);
+INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, 1735787045000000, NULL);
 INSERT INTO images VALUES (100000001, 1000000, '', 'web \ ünïcode', 'snapshot', 'distribution', 'Debian', '["nyc3"]', 25, 2.5, 'two
-lines', 'available', 1000003, 1767323045000006);
+lines', 'available', 1000003, 1767323045000006, 1767323105000006);
 
 INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000003', 1000000, 'default-nyc3', 'the first', 'nyc3', '10.108.0.0/20', 174850048, 174854143, TRUE, 0, 1767323045000006);
 
 INSERT INTO ssh_keys VALUES (1000002, 1000000, 'laptop', 'ssh-ed25519 AAAA ann@laptop', '3b:16:bf');
 
-INSERT INTO droplets VALUES (1000003, 1000000, 'web-1', 'nyc3', 's-1vcpu-1gb', 1, 1024, 25, 100000001, 'active', TRUE, TRUE, FALSE, TRUE, FALSE, '00000000-0000-4000-8000-000000000003', '10.108.0.0/20', 2, '10.108.0.2', 7, '192.0.2.7', '2001:db8::7', '2001:db8::1', '', '', '["ssh-ed25519 AAAA"]', 0, 1767323045000006);
+INSERT INTO droplets VALUES (1000003, 1000000, 'web-1', 'nyc3', 's-1vcpu-1gb', 1, 1024, 25, 100000001, 'active', TRUE, TRUE, FALSE, TRUE, FALSE, '00000000-0000-4000-8000-000000000003', '10.108.0.0/20', 2, '10.108.0.2', 7, '192.0.2.7', '2001:db8::7', '2001:db8::1', '', '', '["ssh-ed25519 AAAA"]', 0, 1767323045000006, 'weekly', 'SAT', 20, 1767323105000006, 1767323105000006);
 
 INSERT INTO droplet_buckets VALUES (1000000, FALSE, 976, 1);
 
