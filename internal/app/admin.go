@@ -24,6 +24,9 @@ func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error 
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Storage, err)
 	}
+	if n == files() {
+		return fmt.Errorf("%s: there is no Cistern yet; start one with cistern serve", o.Storage)
+	}
 	if n > 0 {
 		return fmt.Errorf("%s: the schema is of an earlier version; run cistern migrate, or start the server", o.Storage)
 	}

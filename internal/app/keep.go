@@ -13,15 +13,23 @@ func parseKeep(text string) (time.Duration, error) {
 	if text == "forever" || text == "0" || text == "" {
 		return 0, nil
 	}
-	wrong := errors.New("use a duration such as 90d or 36h, or forever")
-	var keep time.Duration
+	keep, err := ParseSpan(text)
+	if err != nil {
+		return 0, errors.New("use a duration such as 90d or 36h, or forever")
+	}
+	return keep, nil
+}
+
+// ParseSpan reads a duration that may begin with days, such as 90d or 1d12h.
+func ParseSpan(text string) (span time.Duration, err error) {
+	wrong := errors.New("use a duration such as 90d or 36h")
 	days, rest, found := strings.Cut(text, "d")
 	if found {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err != nil {
 			return 0, wrong
 		}
-		keep = time.Duration(n) * 24 * time.Hour
+		span = time.Duration(n) * 24 * time.Hour
 	} else {
 		rest = text
 	}
@@ -30,7 +38,7 @@ func parseKeep(text string) (time.Duration, error) {
 		if err != nil || more < 0 {
 			return 0, wrong
 		}
-		keep += more
+		span += more
 	}
-	return keep, nil
+	return span, nil
 }

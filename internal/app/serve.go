@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -30,7 +31,10 @@ const (
 
 // Started is what a server tells when it is ready.
 type Started struct {
-	URL string
+	// URL is where this machine reaches the server, and Listen what it listens
+	// on.
+	URL    string
+	Listen string
 	// PublicURL is where clients are told to go instead, if that was said.
 	PublicURL string
 	Storage   string
@@ -110,6 +114,8 @@ func (s *server) newAPI() http.Handler {
 }
 
 func (s *server) run(ctx context.Context, started func(Started)) error {
+	hangup, ignore := hangups()
+	defer ignore()
 	// First of all, so that a start that fails for its port leaves no account.
 	listener, err := listen(s.Listen)
 	if err != nil {
@@ -124,6 +130,16 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	if err != nil {
 		return err
 	}
+	ready := Started{
+		URL: "http://" + reachable(listener.Addr()), Listen: listener.Addr().String(), PublicURL: s.PublicURL,
+		Storage: s.storage.String(), Engine: s.Engine, Token: token, TokenFile: file,
+	}
+	certificates.show(&ready)
+	withdraw, err := s.storage.announce(Address{URL: ready.URL, Certificate: certificates.file()})
+	if err != nil {
+		return fmt.Errorf("say where the server is: %w", err)
+	}
+	defer withdraw()
 	// Requests outlive ctx, so that they can end by themselves.
 	requests, dropRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer dropRequests()
@@ -138,20 +154,31 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(web, listener, certificates) }()
 
-	ready := Started{
-		URL: "http://" + listener.Addr().String(), PublicURL: s.PublicURL,
-		Storage: s.storage.String(), Engine: s.Engine, Token: token, TokenFile: file,
-	}
-	certificates.show(&ready)
 	started(ready)
-	select {
-	case err := <-failed:
+	if err := s.untilStopped(ctx, failed, hangup, certificates); err != nil {
 		return err
-	case <-ctx.Done():
 	}
 	s.log.Info("stopping")
 	s.stop(web, dropRequests, stopOperations, &running)
 	return nil
+}
+
+// untilStopped returns when the server is told to stop, or with why it failed.
+func (s *server) untilStopped(ctx context.Context, failed <-chan error, hangup <-chan os.Signal, certificates *certificates) error {
+	terminal := hasTerminal()
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			if terminal && !hasTerminal() { // somebody has closed the window that it ran in
+				return nil
+			}
+			certificates.reload(s.log)
+		}
+	}
 }
 
 func listen(address string) (net.Listener, error) {

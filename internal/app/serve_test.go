@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +23,7 @@ func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	started, ended := make(chan Started, 1), make(chan error, 1)
-	var logs bytes.Buffer
+	var logs safeBuffer
 	go func() { ended <- Serve(ctx, c, &logs, func(s Started) { started <- s }) }()
 	var s Started
 	select {
@@ -41,6 +43,14 @@ func TestServe(t *testing.T) {
 	}
 	if kept, err := os.ReadFile(s.TokenFile); err != nil || strings.TrimSpace(string(kept)) != s.Token {
 		t.Errorf("%s holds %q, %v; the token is %q", s.TokenFile, kept, err, s.Token)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil { // it ends nothing
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(logs.String(), "SIGHUP: there is no certificate"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("SIGHUP is not in the log after a minute:\n%s", logs.String())
+		}
 	}
 	stop()
 	select {
@@ -75,4 +85,22 @@ func TestServeOnATakenPort(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// safeBuffer is a log that is read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

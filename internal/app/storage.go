@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -135,6 +136,17 @@ func pending(ctx context.Context, db *database.DB) (int, error) {
 		}
 	}
 	return total, nil
+}
+
+// files returns how many files make the schema from nothing.
+func files() (n int) {
+	for _, schema := range schemas() {
+		sources, err := fs.Glob(schema.Files, "*.sql")
+		if err == nil { // the pattern is good
+			n += len(sources)
+		}
+	}
+	return n
 }
 
 func explainNewer(err error) error {

@@ -92,7 +92,7 @@ func TestSchemas(t *testing.T) {
 			}
 		}
 		nothing := func(control.Accounts) error { return nil }
-		if err := WithAccounts(t.Context(), s, nothing); err == nil || !strings.Contains(err.Error(), "run cistern migrate") {
+		if err := WithAccounts(t.Context(), s, nothing); err == nil || !strings.Contains(err.Error(), "there is no Cistern yet; start one with cistern serve") {
 			t.Errorf("an empty database: %v", err)
 		}
 		if n, err := Migrate(t.Context(), s); err != nil || n == 0 {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -81,6 +82,34 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	c.log.Info("certificate changed", "file", c.cert, "fingerprint", c.fingerprint())
 	return c.current, nil
+}
+
+// reload reads the files when somebody asks for it, changed or not, and says
+// what came of that.
+func (c *certificates) reload(log *slog.Logger) {
+	if c == nil {
+		log.Info("SIGHUP: there is no certificate to read again; other settings need a restart")
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.load(); err != nil {
+		log.Warn("SIGHUP: the certificate cannot be used; the last one stays", "file", c.cert, "error", err)
+		return
+	}
+	log.Info("SIGHUP: certificate read again; other settings need a restart", "file", c.cert, "fingerprint", c.fingerprint())
+}
+
+// file is where the certificate is that is shown now; empty without one.
+func (c *certificates) file() string {
+	if c == nil {
+		return ""
+	}
+	path, err := filepath.Abs(c.cert)
+	if err != nil {
+		return c.cert
+	}
+	return path
 }
 
 // changed reports whether the files are others than those last tried.

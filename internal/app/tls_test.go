@@ -221,6 +221,28 @@ func TestCertificateChanges(t *testing.T) {
 	}
 }
 
+// SIGHUP reads the files at once and says what is wrong with them.
+func TestCertificateIsReadAgain(t *testing.T) {
+	good := testCertificate(t, t.TempDir(), "a.example.com")
+	var logs safeBuffer
+	log := slog.New(slog.NewTextHandler(&logs, nil))
+	c, err := newCertificates(settings{Config: Config{TLSCert: good.cert, TLSKey: good.key}}, nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.reload(log)
+	if !strings.Contains(logs.String(), "certificate read again") || !strings.Contains(logs.String(), c.fingerprint()) {
+		t.Errorf("logged %s", logs.String())
+	}
+	if err := os.WriteFile(good.cert, []byte("-----BEGIN"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.reload(log)
+	if got, err := c.get(nil); err != nil || got.Leaf.DNSNames[0] != "a.example.com" || !strings.Contains(logs.String(), "the last one stays") {
+		t.Errorf("%v, %v; logged %s", got, err, logs.String())
+	}
+}
+
 // A database has no folder of its own, and several may be served from here.
 func TestFilesBesideTheDatabase(t *testing.T) {
 	for database, want := range map[string]string{

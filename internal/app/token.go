@@ -122,13 +122,9 @@ func writeToken(path, secret string) error {
 // LocalToken reads the token that a server on this machine keeps beside its
 // storage.
 func LocalToken(s Storage) (string, error) {
-	s, err := s.check()
+	o, err := beside(s)
 	if err != nil {
 		return "", err
-	}
-	o := &opened{Storage: s, folder: s.Data}
-	if s.Database != "" {
-		o.folder = DefaultData()
 	}
 	secret, err := readToken(o.tokenFile())
 	if err == nil && secret == "" {

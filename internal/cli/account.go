@@ -15,6 +15,7 @@ func newAccount() *cobra.Command {
 		Short: "Make and list accounts",
 		Long:  "Accounts are apart: nothing of one exists for another. The first start of a server makes the first.",
 	}
+	isGroup(cmd)
 	cmd.AddCommand(newAccountCreate(), newAccountList())
 	return cmd
 }
@@ -26,7 +27,7 @@ func newAccountCreate() *cobra.Command {
 		Use:     "create EMAIL",
 		Short:   "Make an account",
 		Example: "  cistern account create ann@example.com --name Ann",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("the owner's EMAIL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name == "" {
 				name = args[0]
@@ -36,8 +37,9 @@ func newAccountCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "Made account %d. Give it a token with: cistern token create --account %d\n", account.ID, account.ID)
-				return nil
+				next := sameStorage(cmd, fmt.Sprintf("cistern token create --account %d", account.ID))
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made account %d. Give it a token with: %s\n", account.ID, next)
+				return err
 			})
 		},
 	}
@@ -52,7 +54,7 @@ func newAccountList() *cobra.Command {
 		Use:     "list",
 		Short:   "List the accounts",
 		Example: "  cistern account list",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithAccounts(cmd.Context(), storage, func(accounts app.Accounts) error {
 				all, err := accounts.List(cmd.Context())

@@ -16,23 +16,20 @@ import (
 func newAudit() *cobra.Command {
 	var storage app.Storage
 	var form output
-	var account int64
-	var since time.Duration
+	var account accountNumber
+	since := span(24 * time.Hour)
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Show who did what, when and from where",
 		Long: "Shows the requests that changed something, and those that were refused for who sent them, oldest first.\n" +
 			"It reads the state itself, also while a server runs on it. With -o json, each line is one entry.",
-		Example: "  cistern audit --since 1h\n  cistern audit --since 720h --account 1000000 -o json",
-		Args:    cobra.NoArgs,
+		Example: "  cistern audit --since 1h\n  cistern audit --since 30d --account 1000000 -o json",
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := form.check(); err != nil {
 				return err
 			}
-			if since <= 0 {
-				return errors.New("--since: use a duration above 0, such as 24h")
-			}
-			filter := cloud.AuditFilter{Since: time.Now().Add(-since), Account: account}
+			filter := cloud.AuditFilter{Since: time.Now().Add(-time.Duration(since)), Account: int64(account)}
 			return app.WithAccounts(cmd.Context(), storage, func(accounts app.Accounts) error {
 				show, flush := auditPrinter(cmd.OutOrStdout(), form)
 				return errors.Join(accounts.Audit(cmd.Context(), filter, show), flush())
@@ -41,8 +38,8 @@ func newAudit() *cobra.Command {
 	}
 	addStorageFlags(cmd, &storage)
 	addOutputFlag(cmd, &form)
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back to look")
-	cmd.Flags().Int64Var(&account, "account", 0, "number of the account (default: all)")
+	cmd.Flags().Var(&since, "since", "how far back to look, such as 24h or 30d")
+	cmd.Flags().Var(&account, "account", "number of the account (default: all)")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ func newBackup() *cobra.Command {
 			"To restore, put the file into an empty folder as cistern.db and start a server there.",
 		Example: "  cistern backup cistern-2026-01-31.db\n" +
 			"  mkdir -m 700 restored && cp cistern-2026-01-31.db restored/cistern.db && cistern serve --data restored",
-		Args: cobra.ExactArgs(1),
+		Args: takes("the FILE to copy to"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			size, err := app.Backup(cmd.Context(), storage, args[0], force)
 			if err != nil {

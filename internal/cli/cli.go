@@ -3,6 +3,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,6 +46,10 @@ func newRoot() *cobra.Command {
 		// Every flag is an environment variable too.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnvironment(cmd) },
 	}
+	root.SetFlagErrorFunc(flagError)
+	root.Version = version
+	root.SetVersionTemplate("cistern {{.Version}}\n")
+	isGroup(root)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newToken(), newAccount(), newOperations(), newAudit(), newBackup(), newMigrate(),
 		newHealth(), newVersion())
@@ -74,6 +79,9 @@ func flagsFromEnvironment(cmd *cobra.Command) (err error) {
 			return
 		}
 		if e := cmd.Flags().Set(f.Name, value); e != nil {
+			if invalid, is := errors.AsType[*pflag.InvalidValueError](e); is {
+				e = fmt.Errorf("%s: %w", value, wrongValue(invalid))
+			}
 			err = fmt.Errorf("%s: %w", name, e)
 		}
 		_ = cmd.Flags().SetAnnotation(f.Name, fromEnvironment, nil) // the flag is there
@@ -110,7 +118,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Show the version",
 		Example: "  cistern version",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "cistern", version)
 			return err
@@ -125,7 +133,7 @@ func newMigrate() *cobra.Command {
 		Short:   "Bring the schema of the state up to date",
 		Long:    "Brings the schema of the state up to date. A server does so itself when it starts.",
 		Example: "  cistern migrate --database postgres://cistern@db.example.com/cistern",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := app.Migrate(cmd.Context(), storage)
 			if err != nil {

@@ -114,7 +114,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: %q", cmd.CommandPath(), cmd.Short)
 		}
-		if cmd.Runnable() && !strings.Contains(cmd.Example, cmd.CommandPath()) {
+		if !cmd.HasSubCommands() && !strings.Contains(cmd.Example, cmd.CommandPath()) {
 			t.Errorf("%s has no example of its own: %q", cmd.CommandPath(), cmd.Example)
 		}
 	})
@@ -124,7 +124,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 func TestEveryCommandFindsTheState(t *testing.T) {
 	var without []string
 	every(newRoot(), func(cmd *cobra.Command) {
-		if !cmd.Runnable() {
+		if cmd.HasSubCommands() {
 			return
 		}
 		for _, name := range storageFlags {
@@ -146,15 +146,31 @@ func TestMistakes(t *testing.T) {
 		args      []string
 		complaint string
 	}{
-		{[]string{"serv"}, "unknown command \"serv\" for \"cistern\"\n\nDid you mean this?\n\tserve"},
-		{[]string{"serve", "--bogus"}, "unknown flag: --bogus"},
-		{[]string{"serve", "now"}, `unknown command "now" for "cistern serve"`},
+		{[]string{"serv"}, `cistern has no command "serv"; did you mean serve? see cistern --help`},
+		{[]string{"dance"}, `cistern has no command "dance"; see cistern --help`},
+		{[]string{"token", "creat"}, `cistern token has no command "creat"; did you mean create? see cistern token --help`},
+		{[]string{"serve", "--bogus"}, "unknown flag: --bogus; see cistern serve --help"},
+		{[]string{"serve", "--ephemral"}, "unknown flag: --ephemral; did you mean --ephemeral? See cistern serve --help"},
+		{[]string{"serve", "-x"}, "unknown shorthand flag: 'x' in -x; see cistern serve --help"},
+		{[]string{"serve", "--data"}, "--data needs a value: folder for the state"},
+		{[]string{"serve", "--ephemeral=maybe"}, "--ephemeral maybe: use true or false"},
+		{[]string{"serve", "here now"}, `cistern serve takes flags only, so "here now" means nothing to it; a folder is named with --data 'here now'`},
+		{[]string{"version", "now"}, `cistern version takes flags only, so "now" means nothing to it`},
+		{[]string{"account", "create"}, "cistern account create needs the owner's EMAIL, such as in: cistern account create ann@example.com"},
+		{[]string{"account", "create", "a@example.com", "b"}, `"b" is one word too many: cistern account create takes one`},
+		{[]string{"token", "revoke"}, "cistern token revoke needs a token's ID, such as in: cistern token revoke 1000001"},
+		{[]string{"backup"}, "cistern backup needs the FILE to copy to, such as in: cistern backup cistern-2026-01-31.db"},
+		{[]string{"token", "create", "--account", "ann"}, "--account ann: use the number of an account; see cistern account list"},
+		{[]string{"audit", "--account", "-1"}, "--account -1: use the number of an account"},
+		{[]string{"token", "create", "--expires", "tomorrow"}, "--expires tomorrow: use a duration above 0, such as 24h or 30d"},
+		{[]string{"audit", "--since", "0"}, "--since 0: use a duration above 0, such as 24h or 30d"},
 		{[]string{"token", "list"}, "there is no Cistern in "},
 		{[]string{"account", "list"}, "start one with cistern serve, or name its folder with --data"},
 		{[]string{"token", "create", "--ephemeral"}, "an ephemeral server keeps its state to itself, so this cannot reach it"},
 		{[]string{"migrate", "--ephemeral"}, "an ephemeral server keeps its state to itself"},
-		{[]string{"token", "create", "--scopes", "droplet"}, `--scopes: unknown scope "droplet"`},
-		{[]string{"token", "create", "--expires", "-1h"}, "--expires: use a duration above 0, such as 24h"},
+		{[]string{"token", "create", "--scopes", "droplet"}, `--scopes: unknown scope "droplet"; droplet can be followed by :read, :create`},
+		{[]string{"token", "create", "--expires", "-1h"}, "--expires -1h: use a duration above 0, such as 24h or 30d"},
+		{[]string{"token", "create", "--scopes", "droplets:read"}, `unknown scope "droplets:read"; use full, read, or a list`},
 		{[]string{"token", "revoke", "web-1"}, `"web-1" is not a token's number; see cistern token list`},
 		{[]string{"token", "list", "--database", "mysql://db"}, "--database takes a URL such as postgres://user@host/name"},
 	} {
@@ -174,7 +190,9 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("cistern %s: %d\n%s%s", strings.Join(args, " "), status, stdout, stderr)
 		}
 	}
-	if status, stdout, _ := run(t, "version"); status != 0 || stdout != "cistern dev\n" {
-		t.Errorf("version: %d, %q", status, stdout)
+	for _, how := range []string{"version", "--version"} {
+		if status, stdout, _ := run(t, how); status != 0 || stdout != "cistern dev\n" {
+			t.Errorf("%s: %d, %q", how, status, stdout)
+		}
 	}
 }

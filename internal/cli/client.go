@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,7 +29,7 @@ type clientFlags struct {
 
 func addClientFlags(cmd *cobra.Command, f *clientFlags) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.url, "api-url", "", "server to ask (default: DIGITALOCEAN_API_URL, else "+localURL+")")
+	flags.StringVar(&f.url, "api-url", "", "server to ask (default: DIGITALOCEAN_API_URL, else the one on this machine)")
 	flags.StringVar(&f.token, "token", "", "token to ask with (default: DIGITALOCEAN_TOKEN or DIGITALOCEAN_ACCESS_TOKEN, else the data folder's)")
 	flags.StringVar(&f.storage.Data, "data", "", "ask the server of this folder, with its token (default "+app.DefaultData()+")")
 	flags.StringVar(&f.storage.Database, "database", "", "ask the server of this postgres:// URL, with its token")
@@ -42,28 +43,43 @@ func addClientFlags(cmd *cobra.Command, f *clientFlags) {
 // same source: a token is never sent to an address that it was not given for.
 type source struct {
 	name, url, token string
+	// certificate is the file of the one that a server on this machine shows.
+	certificate string
 }
 
 // source looks for the server to ask: in the flags, then in the environment
 // that DigitalOcean's own tools read, then on this machine.
 func (f *clientFlags) source(cmd *cobra.Command) (s source, err error) {
 	named, local := given(cmd, "api-url", "token"), given(cmd, "data", "database")
-	environment := source{"the environment", os.Getenv("DIGITALOCEAN_API_URL"), firstOf("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")}
+	environment := source{
+		name: "the environment", url: os.Getenv("DIGITALOCEAN_API_URL"), token: firstOf("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"),
+	}
 	switch {
 	case named && local:
 		return s, errors.New("use --api-url and --token, or --data or --database")
 	case named:
-		s = source{"--api-url and --token", f.url, f.token}
+		s = source{name: "--api-url and --token", url: f.url, token: f.token}
 	case !local && (environment.url != "" || environment.token != ""):
 		s = environment
 	default:
-		s = source{"the data folder", localURL, ""}
-		s.token, err = app.LocalToken(f.storage)
+		s, err = localSource(f.storage)
 	}
 	if err != nil {
 		return s, err
 	}
 	return s.complete()
+}
+
+// localSource is the server on this machine, which has said where it is beside
+// the first account's token.
+func localSource(storage app.Storage) (s source, err error) {
+	s.name = "the data folder"
+	if s.token, err = app.LocalToken(storage); err != nil {
+		return s, err
+	}
+	address, err := app.LocalAddress(storage)
+	s.url, s.certificate = address.URL, address.Certificate
+	return s, err
 }
 
 // complete refuses an address without a token. A token without an address is
@@ -92,7 +108,11 @@ func (s source) isDigitalOcean() bool {
 // client speaks to the server. The token is a header of its own, as net/http
 // keeps such from another host that an answer may redirect to.
 func (s source) client() (*godo.Client, error) {
-	return godo.New(&http.Client{}, godo.SetBaseURL(s.url), godo.SetUserAgent("cistern/"+version),
+	client := &http.Client{}
+	if s.certificate != "" {
+		client.Transport = pinned(s.certificate)
+	}
+	return godo.New(client, godo.SetBaseURL(s.url), godo.SetUserAgent("cistern/"+version),
 		godo.SetRequestHeaders(map[string]string{"Authorization": "Bearer " + s.token}))
 }
 
@@ -105,9 +125,20 @@ func (s source) explain(err error) error {
 		return err
 	}
 	if e, is := errors.AsType[*url.Error](err); is {
-		return fmt.Errorf("no answer from %s: %w; start a server with cistern serve, or name another with --api-url and --token", s.url, e.Err)
+		return fmt.Errorf("no answer from %s: %w; %s", s.url, e.Err, hint(e.Err))
 	}
 	return err
+}
+
+// hint is what to do about a server that does not answer.
+func hint(err error) string {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return "make its certificate trusted: for one of serve --tls auto, set SSL_CERT_FILE to its tls.crt"
+	}
+	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+		return "it may speak http and not https"
+	}
+	return "start a server with cistern serve, or name another with --api-url and --token"
 }
 
 // given reports whether any of the flags is on the command line.

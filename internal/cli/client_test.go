@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -53,8 +54,21 @@ func localFolder(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(folder, "token"), []byte("local-token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	file, err := os.Create(filepath.Join(folder, "server.json")) // as a server that runs keeps it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString(`{"url":"` + folderURL + `"}`); err != nil {
+		t.Fatal(err)
+	}
 	return folder
 }
+
+const folderURL = "http://127.0.0.1:9999"
 
 // An address and a token never come from two places.
 func TestSourceRefusals(t *testing.T) {
@@ -98,8 +112,8 @@ func TestSource(t *testing.T) {
 		"flag for DigitalOcean":         {both, "--token flag-token", digitalOcean, "flag-token"},
 		"environment":                   {both, "", "http://e.example", "environment-token"},
 		"environment, doctl's":          {map[string]string{"DIGITALOCEAN_ACCESS_TOKEN": "doctl-token"}, "", digitalOcean, "doctl-token"},
-		"folder":                        {nil, "", localURL, "local-token"},
-		"folder before environment":     {both, "--data DIR", localURL, "local-token"},
+		"folder":                        {nil, "", folderURL, "local-token"},
+		"folder before environment":     {both, "--data DIR", folderURL, "local-token"},
 		"environment before its folder": {map[string]string{"DIGITALOCEAN_TOKEN": "t", "CISTERN_DATA": "/none"}, "", digitalOcean, "t"},
 	} {
 		t.Run(name, func(t *testing.T) {

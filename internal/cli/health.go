@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,17 +12,31 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cistern-cloud/cistern/internal/app"
 )
 
 func newHealth() *cobra.Command {
 	var apiURL string
+	var storage app.Storage
 	cmd := &cobra.Command{
-		Use:     "health",
-		Short:   "Ask a server whether it answers",
-		Long:    "Asks a server whether it answers, and fails if it does not. It needs no token.",
+		Use:   "health",
+		Short: "Ask a server whether it answers",
+		Long: "Asks a server whether it answers, and fails if it does not. It needs no token.\n" +
+			"Without --api-url it asks the server of the data folder, or else " + localURL + ".",
 		Example: "  cistern health\n  cistern health --api-url https://cloud.example.com",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if apiURL != "" && given(cmd, "data", "database") {
+				return errors.New("use --api-url, or --data or --database")
+			}
+			if apiURL == "" {
+				address, err := app.LocalAddress(storage)
+				if err != nil && given(cmd, "data", "database") {
+					return err
+				}
+				apiURL = cmp.Or(address.URL, localURL) // an ephemeral server has no folder
+			}
 			if err := askHealth(cmd.Context(), apiURL); err != nil {
 				return err
 			}
@@ -28,15 +44,18 @@ func newHealth() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&apiURL, "api-url", "http://127.0.0.1:7480", "where the server is")
+	flags := cmd.Flags()
+	flags.StringVar(&apiURL, "api-url", "", "where the server is (default: on this machine)")
+	flags.StringVar(&storage.Data, "data", "", "ask the server of this folder (default "+app.DefaultData()+")")
+	flags.StringVar(&storage.Database, "database", "", "ask the server of this postgres:// URL")
 	return cmd
 }
 
 // askHealth waits 5 s at most.
 func askHealth(ctx context.Context, apiURL string) error {
 	u, err := url.Parse(apiURL)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("--api-url %s: use a URL such as http://127.0.0.1:7480", apiURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("--api-url %s: use a URL such as %s", apiURL, localURL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -45,6 +64,9 @@ func askHealth(ctx context.Context, apiURL string) error {
 		return err
 	}
 	response, err := healthClient(u).Do(request)
+	if e, is := errors.AsType[*url.Error](err); is {
+		return fmt.Errorf("no answer from %s: %w", apiURL, e.Err)
+	}
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func newOperations() *cobra.Command {
 		Long: "Shows what a server works on for the token's account: what runs, waits, is tried again or is stuck.\n" +
 			"It asks the server of --api-url and --token; else of DIGITALOCEAN_API_URL and DIGITALOCEAN_TOKEN; else the one on this machine.",
 		Example: "  cistern operations\n  cistern operations --state stuck -o json",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := form.check(); err != nil {
 				return err

@@ -13,12 +13,18 @@ import (
 // serve serves a data folder until the test ends.
 func serve(t *testing.T, folder string) app.Started {
 	t.Helper()
+	return serveWith(t, folder, func(*app.Config) {})
+}
+
+func serveWith(t *testing.T, folder string, change func(*app.Config)) app.Started {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	started, ended := make(chan app.Started, 1), make(chan error, 1)
 	c := app.Config{
 		Storage: app.Storage{Data: folder}, Listen: "127.0.0.1:0", Engine: "sim", RateLimit: "off",
 		SimLatency: "1h", LogFormat: "text", LogLevel: "error",
 	}
+	change(&c)
 	go func() { ended <- app.Serve(ctx, c, t.Output(), func(s app.Started) { started <- s }) }()
 	select {
 	case s := <-started:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -19,7 +20,7 @@ func newServe() *cobra.Command {
 		Long: "Serves the API until it is told to stop (SIGTERM or Ctrl-C). What runs then goes on at the next start.\n" +
 			"Every flag can be given as an environment variable too: --sim-latency as CISTERN_SIM_LATENCY.",
 		Example: "  cistern serve\n  cistern serve --ephemeral --token dop_v1_test --listen 127.0.0.1:8080",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.Serve(cmd.Context(), c, cmd.ErrOrStderr(), func(s app.Started) {
 				welcome(cmd.OutOrStdout(), s)
@@ -48,7 +49,11 @@ func newServe() *cobra.Command {
 // welcome shows where the server is and lines to paste. The token itself is
 // shown to a person only: elsewhere it would end up in a log.
 func welcome(w io.Writer, s app.Started) {
-	fmt.Fprintf(w, "Cistern serves on %s (engine %s, %s).\n", s.URL, s.Engine, s.Storage)
+	listens := ""
+	if !strings.HasSuffix(s.URL, "//"+s.Listen) { // on all addresses
+		listens = ", listening on " + s.Listen
+	}
+	fmt.Fprintf(w, "Cistern serves on %s (engine %s, %s%s).\n", s.URL, s.Engine, s.Storage, listens)
 	token := "TOKEN"
 	switch {
 	case s.Token != "" && isTerminal(w):

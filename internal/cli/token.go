@@ -19,6 +19,7 @@ func newToken() *cobra.Command {
 		Short: "Make, list and revoke tokens",
 		Long:  "Makes, lists and revokes tokens, also while a server runs on the same state: a revoked token is refused at once.",
 	}
+	isGroup(cmd)
 	cmd.AddCommand(newTokenCreate(), newTokenList(), newTokenRevoke())
 	return cmd
 }
@@ -26,29 +27,26 @@ func newToken() *cobra.Command {
 func newTokenCreate() *cobra.Command {
 	var storage app.Storage
 	var name, scopes string
-	var account int64
-	var expires time.Duration
+	var account accountNumber
+	var expires span
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a token and show it, once",
 		Example: "  cistern token create --name ci --expires 24h\n" +
 			"  cistern token create --scopes droplet:read,image:read",
-		Args: cobra.NoArgs,
+		Args: takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			allowed, err := cloud.ParseScopes(scopes)
 			if err != nil {
 				return fmt.Errorf("--scopes: %w", err)
 			}
-			if expires < 0 {
-				return errors.New("--expires: use a duration above 0, such as 24h")
-			}
 			return app.WithAccounts(cmd.Context(), storage, func(accounts app.Accounts) error {
 				secret := cloud.NewSecret()
-				owner, err := tokenOwner(cmd.Context(), accounts, account)
+				owner, err := tokenOwner(cmd.Context(), accounts, int64(account))
 				if err != nil {
 					return err
 				}
-				if _, err := accounts.AddToken(cmd.Context(), owner, name, secret, allowed, expires); err != nil {
+				if _, err := accounts.AddToken(cmd.Context(), owner, name, secret, allowed, time.Duration(expires)); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
@@ -57,10 +55,10 @@ func newTokenCreate() *cobra.Command {
 		},
 	}
 	addStorageFlags(cmd, &storage)
-	cmd.Flags().Int64Var(&account, "account", 0, "number of the account (default: the first)")
+	cmd.Flags().Var(&account, "account", "number of the account (default: the first)")
 	cmd.Flags().StringVar(&name, "name", "", "what the token is for")
 	cmd.Flags().StringVar(&scopes, "scopes", "full", "what the token may do: full, read, or a list such as droplet:read,image:read")
-	cmd.Flags().DurationVar(&expires, "expires", 0, "how long the token lives, such as 24h (default: for ever)")
+	cmd.Flags().Var(&expires, "expires", "how long the token lives, such as 24h or 30d (default: for ever)")
 	return cmd
 }
 
@@ -82,7 +80,7 @@ func newTokenList() *cobra.Command {
 		Use:     "list",
 		Short:   "List the tokens, without their secrets",
 		Example: "  cistern token list",
-		Args:    cobra.NoArgs,
+		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithAccounts(cmd.Context(), storage, func(accounts app.Accounts) error {
 				tokens, err := accounts.Tokens(cmd.Context())
@@ -125,11 +123,11 @@ func newTokenRevoke() *cobra.Command {
 		Use:     "revoke ID",
 		Short:   "Revoke a token at once",
 		Example: "  cistern token revoke 1000001",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("a token's ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseInt(args[0], 10, 64)
+			id, err := parseNumber(args[0])
 			if err != nil {
-				return fmt.Errorf("%q is not a token's number; see cistern token list", args[0])
+				return fmt.Errorf("%q is not a token's number; see %s", args[0], sameStorage(cmd, "cistern token list"))
 			}
 			return app.WithAccounts(cmd.Context(), storage, func(accounts app.Accounts) error {
 				return accounts.RevokeToken(cmd.Context(), id)
@@ -138,4 +136,13 @@ func newTokenRevoke() *cobra.Command {
 	}
 	addStorageFlags(cmd, &storage)
 	return cmd
+}
+
+// parseNumber reads the number of an account or a token.
+func parseNumber(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && id <= 0 {
+		err = strconv.ErrRange
+	}
+	return id, err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 var fresh = app.Started{
-	URL: "http://127.0.0.1:7480", Storage: "data in /srv/my state", Engine: "sim", Token: "dop_v1_secret",
+	URL: "http://127.0.0.1:7480", Listen: "127.0.0.1:7480", Storage: "data in /srv/my state", Engine: "sim", Token: "dop_v1_secret",
 	TokenFile: "/srv/my state/token",
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/mail"
 	"strings"
 	"time"
 )
@@ -55,6 +56,15 @@ func NewSecret() string {
 func HashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
+}
+
+// CheckEmail refuses what is no email address.
+func CheckEmail(email string) error {
+	address, err := mail.ParseAddress(email)
+	if err != nil || address.Address != email || address.Name != "" || len(email) > 254 {
+		return fmt.Errorf("%q is no email address; use one such as ann@example.com", email)
+	}
+	return nil
 }
 
 // CheckSecret refuses a secret that could not be sent as a bearer token.

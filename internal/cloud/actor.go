@@ -1,7 +1,9 @@
 package cloud
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -91,16 +93,27 @@ func ParseScopes(text string) (Scopes, error) {
 			}
 		default:
 			if !slices.Contains(AllScopes(), Scope(word)) {
-				return nil, fmt.Errorf("unknown scope %q; use full, read, or a list of: %s", word, AllScopes())
+				return nil, unknownScope(word)
 			}
 			scopes = append(scopes, Scope(word))
 		}
 	}
 	if len(scopes) == 0 {
-		return nil, fmt.Errorf("no scopes given; use full, read, or a list of: %s", AllScopes())
+		return nil, errors.New("no scopes given; use full, read, or a list such as droplet:read,image:read")
 	}
 	slices.Sort(scopes)
 	return slices.Compact(scopes), nil
+}
+
+// unknownScope says what is near to a scope that there is not: those of its
+// resource, else the resources.
+func unknownScope(word string) error {
+	resource, _, _ := strings.Cut(strings.ToLower(word), ":")
+	if verbs, ok := scopeVerbs[resource]; ok {
+		return fmt.Errorf("unknown scope %q; %s can be followed by :%s", word, resource, strings.ReplaceAll(verbs, " ", ", :"))
+	}
+	return fmt.Errorf("unknown scope %q; use full, read, or a list such as droplet:read,image:read; what can be named is %s",
+		word, strings.Join(slices.Sorted(maps.Keys(scopeVerbs)), ", "))
 }
 
 // Actor is who asks: an account, through one of its tokens.

@@ -42,6 +42,9 @@ type Accounts struct {
 
 // Add makes an account. Its email tells it apart from the others.
 func (a Accounts) Add(ctx context.Context, name, email string) (cloud.Account, error) {
+	if err := cloud.CheckEmail(email); err != nil {
+		return cloud.Account{}, err
+	}
 	id, err := a.Store.ID(ctx, store.AccountIDs)
 	if err != nil {
 		return cloud.Account{}, err
@@ -88,7 +91,7 @@ func (a Accounts) AddToken(ctx context.Context, account int64, name, secret stri
 	}
 	err = a.Store.Write(ctx, func(tx *store.Tx) error {
 		if _, err := tx.Account(account); err != nil {
-			return fmt.Errorf("there is no account %d", account)
+			return fmt.Errorf("there is no account %d; see cistern account list", account)
 		}
 		return tx.AddToken(token, cloud.HashSecret(secret))
 	})

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/op"
 )
 
@@ -247,4 +248,66 @@ func (c *testCloud) runUntilCrash(calls int, begin func()) {
 	c.intercept, c.replica = nil, true
 	c.restart()
 	c.replica = false
+}
+
+// If a Droplet is deleted while it is created and its machine cannot be
+// destroyed, its owner sees a Droplet that is off, is told why when it is started
+// though it never came to be, and deletes it again.
+func TestDestroyDuringCreateThatFails(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		for turns := range 8 {
+			c.destroyDuringCreateFails(turns)
+		}
+	})
+}
+
+func (c *testCloud) destroyDuringCreateFails(turns int) {
+	c.Helper()
+	v := c.addVolume("data")
+	n := newDroplet("web")
+	n.Volumes = []string{v.ID}
+	d := c.create(n)
+	for range turns {
+		c.turn()
+	}
+	c.addFault(engine.Fault{Operation: "machine.destroy", Error: "the host is on fire"})
+	if err := c.plane.DestroySelected(c.Context(), c.who, d.ID, nil); err != nil {
+		c.Fatalf("after %d turns: %v", turns, err)
+	}
+	c.settle()
+	c.removeFaults()
+	d = c.droplet(d.ID)
+	if !isOff(d) || d.DestroyedBy != 0 || d.HeldBy != 0 {
+		c.Errorf("after %d turns: got %+v, want it off and free", turns, d)
+	}
+	if status := c.destroyStatus(d.ID); status.Error != "the host is on fire" || status.Running() {
+		c.Errorf("after %d turns: %+v", turns, status)
+	}
+	if now := c.volume(v.ID); now.Droplet != 0 || now.HeldBy != 0 {
+		c.Errorf("after %d turns: the volume is not free: %+v", turns, now)
+	}
+	if turns > 0 {
+		c.usable(d.ID)
+	} else {
+		c.wantNoMachine(d.ID)
+	}
+	c.retry(d.ID)
+	if !c.gone(d.ID) {
+		c.Errorf("after %d turns: it is still there", turns)
+	}
+	c.checkWorld()
+	c.must1(c.plane.DeleteVolume, v.ID)
+}
+
+// wantNoMachine starts a Droplet whose machine was never made.
+func (c *testCloud) wantNoMachine(droplet int64) {
+	c.Helper()
+	var action cloud.Action
+	c.must(func(ctx context.Context) (err error) {
+		action, err = c.plane.StartDropletAction(ctx, c.who, droplet, DropletAction{Type: cloud.ActionPowerOn})
+		return err
+	})
+	if action, err := c.plane.Action(c.Context(), c.who, action.ID); err != nil || action.Status != cloud.Errored || action.Error != errNoMachine.Error() {
+		c.Errorf("got %+v, %v", action, err)
+	}
 }

@@ -187,8 +187,15 @@ func passOver(run *op.Run[destroyArgs], err error) (failure string, later error)
 	return err.Error(), nil
 }
 
+// stopped is what the step stop has found out: that the machine is off, and the
+// host of one that was made by a create that did not end.
+type stopped struct {
+	off  bool
+	host string
+}
+
 func (p *Plane) stopForGood(ctx context.Context, run *op.Run[destroyArgs]) error {
-	run.Keep(false)
+	run.Keep(stopped{})
 	t, err := p.readTarget(ctx, run)
 	if err != nil || t.gone {
 		return err
@@ -201,15 +208,27 @@ func (p *Plane) stopForGood(ctx context.Context, run *op.Run[destroyArgs]) error
 	if failure != "" && failure != engine.ErrNotFound.Message { // it never came to be
 		p.log.Warn("destroy: the machine does not stop; it is destroyed as it runs", "droplet", t.droplet.ID, "error", failure)
 	}
-	run.Keep(failure == "" && later == nil)
-	return later
+	if failure != "" || later != nil {
+		return later
+	}
+	result := stopped{off: true, host: t.droplet.Host}
+	if result.host == "" { // should the machine stay, its Droplet is to be as good as any
+		state, err := p.engine.Machine(ctx, cloud.FormatID(t.droplet.ID))
+		if _, later := passOver(run, err); later != nil {
+			return later
+		}
+		result.host = state.Host
+	}
+	run.Keep(result)
+	return nil
 }
 
 func (p *Plane) saveStopped(tx *store.Tx, run *op.Run[destroyArgs]) error {
-	if stopped, _ := run.Kept().(bool); !stopped {
+	result, _ := run.Kept().(stopped)
+	if !result.off {
 		return nil
 	}
-	return tx.SetDropletStatus(run.Args.Droplet, cloud.DropletOff)
+	return tx.PlaceDroplet(run.Args.Droplet, result.host, cloud.DropletOff)
 }
 
 // release detaches every volume and takes away the reserved IP, whether they

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -150,6 +151,10 @@ func newSnapshot(d cloud.Droplet, id int64, name string, now time.Time) cloud.Im
 	}
 }
 
+// errNoMachine is of a Droplet that was deleted before its create had made the
+// machine, when that delete failed.
+var errNoMachine = errors.New("this Droplet has no machine, as it was deleted while it was created; delete it again")
+
 // withMachine runs one call of the engine on an operation's machine, and keeps
 // whether the machine runs afterwards.
 func (p *Plane) withMachine(ctx context.Context, run *op.Run[dropletArgs], call func(engine.Ref) (engine.Progress, error)) error {
@@ -157,7 +162,11 @@ func (p *Plane) withMachine(ctx context.Context, run *op.Run[dropletArgs], call 
 	if err != nil {
 		return err
 	}
-	if err := work(call(machineRef(d))); err != nil {
+	progress, err := call(machineRef(d))
+	if errors.Is(err, engine.ErrNotFound) {
+		return op.Final(errNoMachine)
+	}
+	if err := work(progress, err); err != nil {
 		return err
 	}
 	state, err := p.engine.Machine(ctx, cloud.FormatID(d.ID))

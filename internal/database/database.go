@@ -65,7 +65,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	if err := db.start(ctx); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", explain(err))
 	}
 	return db, nil
 }

@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -78,9 +79,31 @@ func TestOpenRefusals(t *testing.T) {
 		if err == nil {
 			db.Close()
 			t.Errorf("%s: opened", name)
-		} else if !strings.HasPrefix(err.Error(), "open ") {
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), "open ") {
 			t.Errorf("%s: the error does not say what was tried: %v", name, err)
 		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: the error has several lines: %v", name, err)
+		}
+	}
+	_, err := database.Open(t.Context(), database.Config{URL: "postgres://postgres@localhost:1/none"})
+	if want := "open the database: no PostgreSQL at localhost port 1: connect: connection refused"; err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+// A server that refuses is told apart from one that is not there.
+func TestOpenRefusedByPostgres(t *testing.T) {
+	u, err := url.Parse(databasetest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/no-such-database"
+	_, err = database.Open(t.Context(), database.Config{URL: u.String()})
+	if err == nil || !strings.Contains(err.Error(), `refuses user cistern: database "no-such-database" does not exist`) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -31,10 +32,46 @@ var (
 // translate wraps a driver's error so that errors.Is finds its kind.
 func translate(err error) error {
 	if kind := kindOf(err); kind != nil {
-		return fmt.Errorf("%w: %w", kind, err)
+		return fmt.Errorf("%w: %w", kind, explain(err))
 	}
 	return err
 }
+
+// explain says in a sentence why PostgreSQL could not be reached. The driver
+// says it on several lines, once for each address of the host.
+func explain(err error) error {
+	e, is := errors.AsType[*pgconn.ConnectError](err)
+	if !is || e.Config == nil {
+		return err
+	}
+	at := fmt.Sprintf("%s port %d", e.Config.Host, e.Config.Port)
+	if strings.HasPrefix(e.Config.Host, "/") {
+		at = e.Config.Host // a folder with a socket
+	}
+	if refusal, is := errors.AsType[*pgconn.PgError](err); is {
+		return &explained{fmt.Sprintf("PostgreSQL at %s refuses user %s: %s", at, e.Config.User, refusal.Message), err}
+	}
+	reason := "it cannot be reached"
+	if dial, is := errors.AsType[*net.OpError](err); is {
+		reason = dial.Err.Error()
+	}
+	if lookup, is := errors.AsType[*net.DNSError](err); is {
+		reason = lookup.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		reason = "it does not answer in time"
+	}
+	return &explained{fmt.Sprintf("no PostgreSQL at %s: %s", at, reason), err}
+}
+
+// explained is an error in other words.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
 
 // IsOutage reports whether err says something of the database's state alone: the
 // same call succeeds once there is space again, or the server is back.

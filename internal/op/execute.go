@@ -84,10 +84,17 @@ func (p *Plan[P, A]) execute(ctx context.Context, x *execution[P]) error {
 	return p.do(ctx, x, run, i)
 }
 
+// ending is stored as the step of an operation that is undone and whose end is
+// left to record. No plan may have a step of that name.
+const ending = "(end)"
+
 // position finds the step that the stored name means.
 func (p *Plan[P, A]) position(step string) (int, error) {
-	if step == "" {
+	switch step {
+	case "":
 		return 0, nil
+	case ending:
+		return -1, nil
 	}
 	for i := range p.Steps {
 		if p.Steps[i].Name == step {
@@ -125,6 +132,7 @@ func (p *Plan[P, A]) do(ctx context.Context, x *execution[P], run *Run[A], i int
 		case p.givenUp(x, err):
 			return p.fail(ctx, x, run, i, err)
 		case err != nil:
+			x.waited(err)
 			return x.later(ctx, err)
 		}
 		x.row.Attempt, x.row.FailingSince, x.row.Error = 0, time.Time{}, ""
@@ -173,6 +181,16 @@ func fenced(held bool, err error) error {
 	return err
 }
 
+// waited notes that a step waits after it had failed. The failures are no longer
+// in a row, so their time is forgotten: a copy of an hour bears a hiccup at its
+// begin and one at its end. Their number is not, else a step whose work begins
+// well and fails later, each time, would go on for ever.
+func (x *execution[P]) waited(err error) {
+	if IsWaiting(err) {
+		x.row.FailingSince = time.Time{}
+	}
+}
+
 // givenUp decides whether a failed step is worth another try, counting this
 // one.
 func (p *Plan[P, A]) givenUp(x *execution[P], err error) bool {
@@ -216,7 +234,8 @@ func (p *Plan[P, A]) fail(ctx context.Context, x *execution[P], run *Run[A], i i
 }
 
 // undo takes back the steps from the i-th down and ends the operation as
-// errored. What cannot be taken back after many tries is left, and said.
+// errored. What cannot be taken back for good, or after many tries, is left,
+// and said.
 func (p *Plan[P, A]) undo(ctx context.Context, x *execution[P], run *Run[A], i int) error {
 	for ; i >= 0; i-- {
 		step := p.Steps[i]
@@ -229,11 +248,12 @@ func (p *Plan[P, A]) undo(ctx context.Context, x *execution[P], run *Run[A], i i
 		if errors.Is(err, ErrCrash) {
 			return err
 		}
-		if err != nil && (waits(err) || !x.count(err)) {
+		if err != nil && !p.givenUp(x, err) {
 			x.row.Error = reason
 			if !IsWaiting(err) {
 				x.undoError = err.Error()
 			}
+			x.waited(err)
 			return x.later(ctx, err)
 		}
 		x.row.Attempt, x.row.FailingSince, x.row.Error = 0, time.Time{}, reason
@@ -244,17 +264,47 @@ func (p *Plan[P, A]) undo(ctx context.Context, x *execution[P], run *Run[A], i i
 	return p.end(ctx, x, run, errors.New(x.row.Error))
 }
 
-// end records the operation as errored.
-func (p *Plan[P, A]) end(ctx context.Context, x *execution[P], run *Run[A], err error) error {
-	x.row.Error, run.Err = err.Error(), err.Error()
+// end records the operation as errored. If what the plan records with that
+// fails however often it is tried, the operation ends without: what it holds
+// must not stay locked.
+func (p *Plan[P, A]) end(ctx context.Context, x *execution[P], run *Run[A], reason error) error {
+	x.row.Undoing, x.row.Error, run.Err = true, reason.Error(), reason.Error()
+	if p.failed == nil {
+		return x.finishErrored(ctx, nil)
+	}
+	err := x.finishErrored(ctx, func(tx *store.Tx) error {
+		return guarded(func() error { return p.failed(x.plane, tx, run) })
+	})
+	if failure, is := errors.AsType[*endError](err); !is || waits(failure.error) {
+		return err
+	}
+	givenUp := p.givenUp(x, err)
+	x.row.Error = reason.Error()
+	if givenUp {
+		x.row.Error = fmt.Sprintf("%s (and its end could not be recorded: %s)", reason, err)
+		return x.finishErrored(ctx, nil)
+	}
+	x.row.Step, x.undoError = ending, err.Error()
+	return x.later(ctx, err)
+}
+
+// endError is a failure of what a plan records at its end, and not of the
+// operation's own row.
+type endError struct{ error }
+
+func (e *endError) Unwrap() error { return e.error }
+
+// finishErrored ends the operation, and records in the same transaction what
+// belongs to that.
+func (x *execution[P]) finishErrored(ctx context.Context, record func(*store.Tx) error) error {
 	return x.write(ctx, func(tx *store.Tx) error {
-		if err := fenced(tx.FinishOperation(x.row, cloud.Errored)); err != nil {
+		if err := fenced(tx.FinishOperation(x.row, cloud.Errored)); err != nil || record == nil {
 			return err
 		}
-		if p.failed == nil {
-			return nil
+		if err := record(tx); err != nil {
+			return &endError{err}
 		}
-		return p.failed(x.plane, tx, run)
+		return nil
 	})
 }
 
@@ -323,15 +373,22 @@ func (x *execution[P]) write(ctx context.Context, fn func(*store.Tx) error) erro
 
 func (x *execution[P]) now() time.Time { return x.db.Now() }
 
-// call runs one phase of a step; a panic in it is a failure like another.
-func (x *execution[P]) call(step string, phase Phase, f func() error) (err error) {
+// call runs one phase of a step.
+func (x *execution[P]) call(step string, phase Phase, f func() error) error {
+	return guarded(func() error {
+		if x.intercept == nil {
+			return f()
+		}
+		return x.intercept(x.row.Name, step, phase, f)
+	})
+}
+
+// guarded makes a panic a failure like another.
+func guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if x.intercept == nil {
-		return f()
-	}
-	return x.intercept(x.row.Name, step, phase, f)
+	return f()
 }

@@ -258,6 +258,104 @@ func TestUndoThatFails(t *testing.T) {
 	})
 }
 
+// What cannot be taken back for good is asked for once.
+func TestUndoThatFailsForGood(t *testing.T) {
+	stuck := step("b", func(*lab, *Run[args]) error { return Final(errBroken) })
+	stuck.Undo = func(l *lab, _ context.Context, _ *Run[args]) error {
+		l.note("-b")
+		return Final(errors.New("stuck"))
+	}
+	plan := Define("plan", step("a", nil), stuck)
+	eachLab(t, func(l *lab) {
+		r := l.runner("one", plan)
+		l.begin(r, plan, 1)
+		l.wantEnd(l.run(r, 1), cloud.Errored, "broken (and what was begun could not be taken back: stuck)")
+		l.wantNotes("[a b -b -a]")
+	})
+}
+
+// Work that takes hours may hiccup now and then. Work that fails each time it
+// was begun is given up all the same.
+func TestFailuresBetweenWaits(t *testing.T) {
+	hiccup := func(every, times int) *Plan[*lab, args] {
+		return Define("plan", step("a", func(l *lab, _ *Run[args]) error {
+			switch n := strings.Count(l.notes(), "a"); {
+			case n > every*times:
+				return nil
+			case n%every == 0:
+				return errBroken
+			}
+			return Again(time.Hour)
+		}))
+	}
+	for name, test := range map[string]struct {
+		plan   *Plan[*lab, args]
+		status cloud.ActionStatus
+		error  string
+	}{
+		"few":    {hiccup(3, maxAttempts-1), cloud.Completed, ""},
+		"many":   {hiccup(3, maxAttempts), cloud.Errored, "broken"},
+		"no end": {hiccup(2, 1000), cloud.Errored, "broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachLab(t, func(l *lab) {
+				r := l.runner("one", test.plan)
+				l.begin(r, test.plan, 1)
+				for range 4 * maxAttempts {
+					l.run(r, 1)
+					l.advance(time.Hour)
+				}
+				l.wantEnd(l.operation(1), test.status, test.error)
+			})
+		})
+	}
+}
+
+// An operation whose end cannot be recorded is not tried for ever, and its undo
+// is not repeated for it: it ends without, says so, and what it held is free.
+func TestEndThatCannotBeRecorded(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return errors.New("no such row") },
+		"a panic":  func() error { panic("no such row") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			records := false
+			plan := Define("plan", step("a", func(*lab, *Run[args]) error { return Final(errBroken) })).
+				Failed(func(*lab, *store.Tx, *Run[args]) error {
+					if records {
+						return nil
+					}
+					return fail()
+				})
+			eachLab(t, func(l *lab) {
+				l.holds = []cloud.Ref{{Kind: cloud.KindDroplet, ID: "1"}}
+				r := l.runner("one", plan)
+				l.begin(r, plan, 1)
+				for n := int64(1); n < maxAttempts; n++ {
+					if o := l.run(r, 1); o.Status != cloud.InProgress || o.Attempt != n || o.Error != "broken" {
+						l.Fatalf("after %d tries: %+v", n, o)
+					}
+					l.advance(time.Minute)
+				}
+				o := l.run(r, 1)
+				message, _, _ := strings.Cut(o.Error, "\n")
+				if !strings.HasPrefix(message, "broken (and its end could not be recorded: ") || !strings.Contains(message, "no such row") {
+					l.Errorf("it says %q", message)
+				}
+				l.wantEnd(o, cloud.Errored, o.Error)
+				l.wantNotes("[a -a]")
+
+				l.begin(r, plan, 2)
+				l.run(r, 2)
+				records = true
+				l.advance(time.Minute)
+				l.wantEnd(l.run(r, 2), cloud.Errored, "broken")
+				records = false
+			})
+		})
+	}
+}
+
 // What an older or broken row says that cannot be followed ends as errored, and
 // what it held is free.
 func TestRowsThatCannotBeFollowed(t *testing.T) {
