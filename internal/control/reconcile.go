@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/cistern-cloud/cistern/internal/store"
 )
 
 // A Reconciler keeps something true that no request asks for. It has no input:
@@ -96,6 +98,7 @@ func (r *Reconciler) passOnce(ctx context.Context) error {
 
 // Reconcile runs every reconciler of the plane until ctx ends.
 func (p *Plane) Reconcile(ctx context.Context) {
+	ctx = store.Background(ctx)
 	var all sync.WaitGroup
 	for _, r := range p.reconcilers {
 		all.Go(func() { r.Run(ctx) })

@@ -103,6 +103,9 @@ func (db *DB) openSQLite(c Config) error {
 		q := url.Values{"_pragma": append([]string{
 			// First, so that switching to WAL waits for another process too.
 			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)",
+			// What a member of a group may have to take back is kept in memory: in a temporary file it cost a
+			// write for each page.
+			"temp_store(MEMORY)",
 		}, extra...)}
 		return "file:" + (&url.URL{Path: c.Path}).EscapedPath() + "?_txlock=immediate&" + q.Encode()
 	}

@@ -15,12 +15,27 @@ const (
 	maxGroupTime = 10 * time.Millisecond
 )
 
-// group carries out the writes of a SQLite database, one after the other, in
-// the order in which they were asked for.
+// backgroundShare is how many writes that somebody waits for go before one in
+// the background. When nobody waits, the background has all.
+const backgroundShare = 4
+
+type backgroundKey struct{}
+
+// Background marks what is written under a context as work that nobody waits
+// for at this moment: what a request asks for goes before it, and it gets the
+// fifth part that is always left to it. Otherwise a server that accepts more
+// than it can carry out would let everyone wait for what nobody is waiting for.
+func Background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+// group carries out the writes of a SQLite database, one after the other: each
+// queue in the order in which it was asked to.
 type group struct {
 	db      *DB
 	session *session
-	queue   chan *pendingWrite
+	queue   chan *pendingWrite // what requests write
+	later   chan *pendingWrite // what is written in the background
 	quit    chan struct{}
 	closing sync.Once
 	ended   sync.WaitGroup
@@ -35,6 +50,8 @@ type pendingWrite struct {
 	taken atomic.Bool // by the group, or by a caller that gave up
 	done  chan struct{}
 
+	background bool
+
 	tx  *Tx
 	err error
 }
@@ -44,7 +61,10 @@ func startGroup(ctx context.Context, db *DB) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &group{db: db, session: s, queue: make(chan *pendingWrite, 4*maxGroup), quit: make(chan struct{})}
+	g := &group{
+		db: db, session: s, quit: make(chan struct{}),
+		queue: make(chan *pendingWrite, 4*maxGroup), later: make(chan *pendingWrite, 4*maxGroup),
+	}
 	g.ended.Go(g.run)
 	return g, nil
 }
@@ -63,8 +83,12 @@ func (g *group) close() (err error) {
 // ends first gives up only if its turn has not come.
 func (g *group) write(ctx context.Context, fn func(*Tx) error) error {
 	w := &pendingWrite{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
+	queue := g.queue
+	if w.background = ctx.Value(backgroundKey{}) != nil; w.background {
+		queue = g.later
+	}
 	select {
-	case g.queue <- w:
+	case queue <- w:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-g.quit:
@@ -99,7 +123,37 @@ func (g *group) run() {
 			return
 		case first := <-g.queue:
 			g.commitTogether(first)
+		case first := <-g.later:
+			g.commitTogether(first)
 		}
+	}
+}
+
+// next takes who is next into a group that so many requests are in already, or
+// nil when it is not worth waiting: a group with requests in it ends with the
+// last of them, and does not keep them until the background is done.
+func (g *group) next(requests, members int) *pendingWrite {
+	background := members - requests
+	if background*backgroundShare < requests {
+		select {
+		case w := <-g.later:
+			return w
+		default:
+		}
+	}
+	select {
+	case w := <-g.queue:
+		return w
+	default:
+	}
+	if requests > 0 {
+		return nil
+	}
+	select {
+	case w := <-g.later:
+		return w
+	default:
+		return nil
 	}
 }
 
@@ -140,10 +194,13 @@ func (g *group) commitTogether(first *pendingWrite) {
 // gather takes members from the queue and runs each, until nobody waits, the
 // group is full, its time is over, or run says that it cannot go on.
 func (g *group) gather(members []*pendingWrite, next *pendingWrite, run func(*pendingWrite) bool) []*pendingWrite {
-	start := time.Now()
-	for {
+	start, requests := time.Now(), 0
+	for next != nil {
 		if next.taken.CompareAndSwap(false, true) {
 			members = append(members, next)
+			if !next.background {
+				requests++
+			}
 			if !run(next) {
 				return members
 			}
@@ -151,12 +208,9 @@ func (g *group) gather(members []*pendingWrite, next *pendingWrite, run func(*pe
 		if len(members) >= maxGroup || time.Since(start) > maxGroupTime {
 			return members
 		}
-		select {
-		case next = <-g.queue:
-		default:
-			return members
-		}
+		next = g.next(requests, len(members))
 	}
+	return members
 }
 
 // runMember runs one member so that what it did can be taken back alone. It

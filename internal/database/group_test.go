@@ -213,6 +213,45 @@ func TestGroupIsFair(t *testing.T) {
 	all.Wait()
 }
 
+// Requests go before the background, of which one gets its turn after every
+// few of them, and all the rest when no request is left.
+func TestGroupTakesRequestsFirst(t *testing.T) {
+	db := openGrouped(t)
+	hold, held := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	var once sync.Once
+	all.Go(func() {
+		_ = db.Write(context.Background(), func(*Tx) error {
+			once.Do(func() { close(held); <-hold })
+			return nil
+		})
+	})
+	<-held
+	ran := ""
+	write := func(ctx context.Context, name string, queue chan *pendingWrite) {
+		before := len(queue)
+		all.Go(func() {
+			if err := db.Write(ctx, func(*Tx) error { ran += name; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		for len(queue) == before { // in order
+			runtime.Gosched()
+		}
+	}
+	for range 6 {
+		write(Background(context.Background()), "b", db.group.later)
+	}
+	for range 9 {
+		write(context.Background(), "r", db.group.queue)
+	}
+	close(hold)
+	all.Wait()
+	if want := "brrrrbrrrrbrbbb"; ran != want { // the one that held them up counts
+		t.Errorf("ran %s, want %s", ran, want)
+	}
+}
+
 func TestGroupCloseRefusesWhatWaits(t *testing.T) {
 	db := openGrouped(t)
 	db.Close()

@@ -76,6 +76,7 @@ func (r *Runner[P]) Notify() {
 // Run carries operations out until ctx ends, then lets the steps that run come
 // to their end and puts their operations down.
 func (r *Runner[P]) Run(ctx context.Context) {
+	ctx = store.Background(ctx)
 	r.reportUnknown(ctx)
 	var all sync.WaitGroup
 	all.Go(func() { r.renew(ctx) })

@@ -108,6 +108,10 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return explain(db.db.Read(ctx, func(t *database.Tx) error { return fn(db.tx(t)) }))
 }
 
+// Background marks what is written under a context as work that nobody waits
+// for at this moment, so that requests go first.
+func Background(ctx context.Context) context.Context { return database.Background(ctx) }
+
 // Peek runs fn, which reads with one statement only.
 func (db *DB) Peek(ctx context.Context, fn func(*Tx) error) error {
 	return explain(db.db.Peek(ctx, func(t *database.Tx) error { return fn(db.tx(t)) }))

@@ -66,7 +66,7 @@ func (e *Engine) do(ctx context.Context, c call) (engine.Progress, error) {
 // peek answers for work that is known, waits, and has no fault to meet. For
 // any other it answers nothing.
 func (e *Engine) peek(ctx context.Context, c call, now time.Time) (p engine.Progress, err error) {
-	err = e.db.Read(ctx, func(t *database.Tx) error {
+	err = e.db.Peek(ctx, func(t *database.Tx) error {
 		w, err := known(t, c)
 		if errors.Is(err, database.ErrNoRows) {
 			return nil

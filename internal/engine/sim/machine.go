@@ -155,7 +155,7 @@ func (e *Engine) DestroyMachine(ctx context.Context, w engine.Work, machine engi
 // Machine returns the state of a machine, or ErrNotFound.
 func (e *Engine) Machine(ctx context.Context, id string) (engine.MachineState, error) {
 	var m Machine
-	err := e.db.Read(ctx, func(t *database.Tx) (err error) {
+	err := e.db.Peek(ctx, func(t *database.Tx) (err error) {
 		m, err = findMachine(t, id, "")
 		return err
 	})
