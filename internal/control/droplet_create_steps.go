@@ -11,13 +11,8 @@ import (
 
 func (p *Plane) createMachine(ctx context.Context, run *op.Run[createArgs]) error {
 	var d cloud.Droplet
-	var publicKeys []string
-	var userData string
 	err := p.store.Read(ctx, func(tx *store.Tx) (err error) {
-		if d, err = tx.Droplet(run.Account, run.Args.Droplet); err != nil {
-			return err
-		}
-		publicKeys, userData, err = tx.FirstBoot(d.ID)
+		d, err = tx.DropletToMake(run.Account, run.Args.Droplet)
 		return err
 	})
 	if err != nil {
@@ -30,7 +25,7 @@ func (p *Plane) createMachine(ctx context.Context, run *op.Run[createArgs]) erro
 		Image: engine.Image{
 			Ref: imageRef(d.Image.Account, d.Image.ID, d.Image.Name), Slug: d.Image.Slug, Base: d.Image.Account == 0,
 		},
-		Network: network(d, ""), PublicKeys: publicKeys, UserData: userData,
+		Network: network(d, ""), PublicKeys: d.PublicKeys, UserData: d.UserData,
 	}))
 }
 

@@ -290,7 +290,7 @@ func (r *Runner[P]) RunDue(ctx context.Context) (int, error) {
 // NextDue returns when the next waiting operation is due, in the cloud's time,
 // and whether there is one.
 func (r *Runner[P]) NextDue(ctx context.Context) (at time.Time, ok bool, err error) {
-	err = r.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err = r.db.Peek(ctx, func(tx *store.Tx) (err error) {
 		at, ok, err = tx.NextDue(time.Now(), r.names)
 		return err
 	})

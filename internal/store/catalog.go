@@ -8,13 +8,23 @@ import (
 	"github.com/cistern-cloud/cistern/internal/database"
 )
 
+// baseImages are the images of the catalogue, which are the same while a
+// process lives.
+type baseImages struct {
+	byID   map[int64]cloud.Image
+	bySlug map[string]cloud.Image
+}
+
 // KeepBaseImages reads the images of the catalogue once for all that follows.
 func (db *DB) KeepBaseImages(ctx context.Context) error {
-	base := map[int64]cloud.Image{}
+	base := baseImages{map[int64]cloud.Image{}, map[string]cloud.Image{}}
 	err := db.Read(ctx, func(tx *Tx) error {
 		images, err := database.All(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i WHERE i.account_id = 0`)
 		for _, i := range images {
-			base[i.ID] = i
+			base.byID[i.ID] = i
+			if i.Slug != "" {
+				base.bySlug[i.Slug] = i
+			}
 		}
 		return err
 	})

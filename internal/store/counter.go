@@ -39,7 +39,7 @@ func (c Counter) first() int64 {
 
 // blockSize is how many numbers a process takes at once. What is left of a
 // block when it ends is lost.
-const blockSize = 64
+const blockSize = 256
 
 // counters gives out numbers from blocks, so that a number costs no write. It
 // is used outside transactions: inside one, a block taken would wait for the

@@ -12,11 +12,16 @@ const dropletColumns = `d.id, d.account_id, d.name, d.region, d.size, d.vcpus, d
 	d.private_ipv4, d.public_ipv4, d.public_ipv6, d.ipv6_gateway, d.host, d.destroyed_by, d.created_at, d.image_id,
 	d.backup_plan, d.backup_weekday, d.backup_hour, d.backup_window`
 
-func scanDroplet(row database.Scanner) (d cloud.Droplet, err error) {
-	return d, row.Scan(&d.ID, &d.Account, &d.Name, &d.Region, &d.Size, &d.VCPUs, &d.Memory, &d.Disk, &d.Status,
+// dropletFields are where dropletColumns go.
+func dropletFields(d *cloud.Droplet) []any {
+	return []any{&d.ID, &d.Account, &d.Name, &d.Region, &d.Size, &d.VCPUs, &d.Memory, &d.Disk, &d.Status,
 		&d.IPv6, &d.Monitoring, &d.Agent, &d.PublicNetworking, &d.VPC, &d.VPCRange,
 		&d.PrivateIPv4, &d.PublicIPv4, &d.PublicIPv6, &d.IPv6Gateway, &d.Host, &d.DestroyedBy, moment{&d.CreatedAt},
-		&d.Image.ID, &d.Backups.Plan, &d.Backups.Weekday, &d.Backups.Hour, moment{&d.BackupWindow})
+		&d.Image.ID, &d.Backups.Plan, &d.Backups.Weekday, &d.Backups.Hour, moment{&d.BackupWindow}}
+}
+
+func scanDroplet(row database.Scanner) (d cloud.Droplet, err error) {
+	return d, row.Scan(dropletFields(&d)...)
 }
 
 // NewDroplet is a Droplet to add, with the places of its addresses.
@@ -74,13 +79,20 @@ func (tx *Tx) LockDroplet(account, id int64) (cloud.Droplet, error) {
 	return tx.Droplet(account, id)
 }
 
-// FirstBoot reads what only a Droplet's first start needs: the public keys and
-// the user data it was given.
-func (tx *Tx) FirstBoot(id int64) (publicKeys []string, userData string, err error) {
-	_, err = found(database.One(tx.t, func(row database.Scanner) (bool, error) {
-		return true, row.Scan(list[string]{&publicKeys}, &userData)
-	}, `SELECT public_keys, user_data FROM droplets WHERE id = $1`, id))
-	return publicKeys, userData, err
+// DropletToMake reads a Droplet for its first start: with the public keys and
+// the user data it was given, and without what is only known of one that is
+// there, such as snapshots and volumes.
+func (tx *Tx) DropletToMake(account, id int64) (cloud.Droplet, error) {
+	d, err := found(database.One(tx.t, func(row database.Scanner) (d cloud.Droplet, err error) {
+		return d, row.Scan(append(dropletFields(&d), list[string]{&d.PublicKeys}, &d.UserData)...)
+	}, `SELECT `+dropletColumns+`, d.public_keys, d.user_data FROM droplets d
+		WHERE d.id = $1 AND d.account_id = $2`, id, account))
+	if err != nil {
+		return d, err
+	}
+	one := []cloud.Droplet{d}
+	err = tx.partsOf(one).addImages()
+	return one[0], err
 }
 
 // Droplets lists Droplets by ID.

@@ -21,16 +21,21 @@ func (tx *Tx) complete(droplets []cloud.Droplet) error {
 	if len(droplets) == 0 {
 		return nil
 	}
+	p := tx.partsOf(droplets)
+	if err := p.addImages(); err != nil {
+		return err
+	}
+	return p.addLinks()
+}
+
+func (tx *Tx) partsOf(droplets []cloud.Droplet) parts {
 	p := parts{tx: tx, byID: make(map[int64]*cloud.Droplet, len(droplets)), ids: make([]int64, len(droplets))}
 	for i := range droplets {
 		d := &droplets[i]
 		d.Tags, d.VolumeIDs, d.SnapshotIDs, d.BackupIDs = []string{}, []string{}, []int64{}, []int64{}
 		p.byID[d.ID], p.ids[i] = d, d.ID
 	}
-	if err := p.addImages(); err != nil {
-		return err
-	}
-	return p.addLinks()
+	return p
 }
 
 // span is the first and last of the numbers, and whether they are so dense that
@@ -137,7 +142,7 @@ func (l link) addTo(d *cloud.Droplet) {
 func (p parts) addImages() error {
 	missing := map[int64]bool{}
 	for _, d := range p.byID {
-		if base, ok := p.tx.base[d.Image.ID]; ok {
+		if base, ok := p.tx.base.byID[d.Image.ID]; ok {
 			d.Image = base
 		} else {
 			missing[d.Image.ID] = true

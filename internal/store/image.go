@@ -39,6 +39,9 @@ func (tx *Tx) Image(account, id int64) (cloud.Image, error) {
 
 // ImageBySlug reads an image of the catalogue.
 func (tx *Tx) ImageBySlug(slug string) (cloud.Image, error) {
+	if base, ok := tx.base.bySlug[slug]; ok {
+		return base, nil
+	}
 	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i
 		WHERE i.slug = $1 AND i.slug <> '' AND `+shownImage, slug))
 }

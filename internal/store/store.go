@@ -35,7 +35,7 @@ func Migrations() database.Migrations {
 type DB struct {
 	db   *database.DB
 	ids  *counters
-	base atomic.Pointer[map[int64]cloud.Image]
+	base atomic.Pointer[baseImages]
 }
 
 // New makes a store of a database whose schema is up to date.
@@ -71,9 +71,7 @@ type Tx struct {
 	Now time.Time
 
 	t *database.Tx
-	// base is the images of the catalogue, which are the same while a process
-	// lives.
-	base map[int64]cloud.Image
+	base baseImages
 	// began is the first operation that was added in it, for the audit trail.
 	began cloud.Action
 }

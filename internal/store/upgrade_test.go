@@ -116,7 +116,9 @@ func checkSample(t *testing.T, db *store.DB) {
 			func() {
 				v, err := tx.Droplet(account, droplet)
 				if err == nil {
-					v.PublicKeys, _, err = tx.FirstBoot(droplet)
+					var made cloud.Droplet
+					made, err = tx.DropletToMake(account, droplet)
+					v.PublicKeys, v.UserData = made.PublicKeys, made.UserData
 				}
 				read("Droplet", v, err)
 			},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,12 +19,35 @@ type bench struct {
 	kind string
 }
 
+// parts are what a run consists of, in order.
+var parts = []struct {
+	name    string
+	measure func(*bench, context.Context) error
+}{
+	{"empty", (*bench).empty},
+	{"creates", (*bench).creates8and64},
+	{"destroy", (*bench).destroy100},
+	{"waiting", (*bench).manyWaiting},
+	{"small", (*bench).small},
+	{"large", (*bench).large},
+}
+
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
 func (b *bench) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{b.empty, b.creates8and64, b.destroy100, b.manyWaiting, b.small, b.large} {
+	for _, p := range parts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := step(ctx); err != nil {
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), p.name) {
+			continue
+		}
+		if err := p.measure(b, ctx); err != nil {
 			return err
 		}
 	}

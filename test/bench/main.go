@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 )
 
 // config is what a run is told.
@@ -21,6 +22,7 @@ type config struct {
 	creates  int
 	requests int
 	waiting  int
+	only     string // the parts to measure, separated by commas; empty for all
 }
 
 func main() {
@@ -36,6 +38,7 @@ func main() {
 	flag.IntVar(&c.creates, "creates", 8_000, "Droplets to create for one figure")
 	flag.IntVar(&c.requests, "requests", 20_000, "GETs for one figure; lists take a fiftieth")
 	flag.IntVar(&c.waiting, "waiting", 10_000, "operations to wait at once")
+	flag.StringVar(&c.only, "only", "", "measure these parts only, of: "+strings.Join(partNames(), ","))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, c)
