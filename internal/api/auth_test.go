@@ -48,14 +48,22 @@ var examples = map[string]example{
 	"POST /v2/floating_ips/{reserved_ip}/actions": {body: func(a *account) any {
 		return map[string]any{"type": "assign", "droplet_id": a.droplet("target")}
 	}},
-	"POST /v2/tags":                      {body: body(map[string]any{"name": "fresh"})},
-	"PUT /v2/tags/{tag_id}":              {body: body(map[string]any{"name": "renamed"})},
-	"POST /v2/tags/{tag_id}/resources":   {body: body(bearing())},
-	"DELETE /v2/tags/{tag_id}/resources": {body: body(bearing())},
-	"POST /v2/vpcs":                      {body: body(map[string]any{"name": "inner", "region": "nyc3"})},
-	"PUT /v2/vpcs/{vpc_id}":              {body: body(map[string]any{"name": "inner"})},
-	"PATCH /v2/vpcs/{vpc_id}":            {body: body(map[string]any{"name": "inner"})},
-	"POST /_sim/faults":                  {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
+	"POST /v2/tags":                               {body: body(map[string]any{"name": "fresh"})},
+	"PUT /v2/tags/{tag_id}":                       {body: body(map[string]any{"name": "renamed"})},
+	"POST /v2/tags/{tag_id}/resources":            {body: body(bearing())},
+	"DELETE /v2/tags/{tag_id}/resources":          {body: body(bearing())},
+	"POST /v2/firewalls":                          {body: body(firewallOf())},
+	"PUT /v2/firewalls/{firewall_id}":             {body: body(firewallOf())},
+	"POST /v2/firewalls/{firewall_id}/droplets":   {body: ofDroplet},
+	"DELETE /v2/firewalls/{firewall_id}/droplets": {body: ofDroplet},
+	"POST /v2/firewalls/{firewall_id}/tags":       {body: ofTag},
+	"DELETE /v2/firewalls/{firewall_id}/tags":     {body: ofTag},
+	"POST /v2/firewalls/{firewall_id}/rules":      {body: body(firewallOf())},
+	"DELETE /v2/firewalls/{firewall_id}/rules":    {body: body(firewallOf())},
+	"POST /v2/vpcs":                               {body: body(map[string]any{"name": "inner", "region": "nyc3"})},
+	"PUT /v2/vpcs/{vpc_id}":                       {body: body(map[string]any{"name": "inner"})},
+	"PATCH /v2/vpcs/{vpc_id}":                     {body: body(map[string]any{"name": "inner"})},
+	"POST /_sim/faults":                           {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
 }
 
 // send sends what the route takes.
@@ -108,6 +116,9 @@ func (a *account) path(r api.Route) string {
 		set("image_id", image)
 	case has("action_id"):
 		set("action_id", a.act(a.droplet(thing), "power_cycle").ID)
+	}
+	if has("firewall_id") {
+		set("firewall_id", a.firewall(thing))
 	}
 	if has("vpc_id") {
 		set("vpc_id", a.vpc(thing))
@@ -224,8 +235,18 @@ func TestEveryRouteHidesOtherAccounts(t *testing.T) {
 		}
 		owner, stranger := s.newAccount(t), s.newAccount(t)
 		path := owner.path(r)
-		stranger.send(r, path, stranger.exampleBody(r)).notFound()
+		stranger.send(r, path, stranger.exampleBody(r)).unknown(r)
 	})
+}
+
+// unknown checks a 404 of a route. Firewalls have a text of their own.
+func (a *answer) unknown(r api.Route) {
+	a.t.Helper()
+	if strings.HasPrefix(r.Pattern, "/v2/firewalls/") && strings.Contains(string(a.body), noFirewallText) {
+		a.refused(http.StatusNotFound, cloud.CodeNotFound, noFirewallText)
+		return
+	}
+	a.notFound()
 }
 
 // malformed are IDs that name nothing, of whatever kind.
@@ -245,7 +266,7 @@ func TestEveryRouteTakesMalformedIDsForUnknown(t *testing.T) {
 		}
 		body := a.exampleBody(r)
 		for _, id := range malformed {
-			a.send(r, parameter.ReplaceAllString(r.Pattern, id), body).notFound()
+			a.send(r, parameter.ReplaceAllString(r.Pattern, id), body).unknown(r)
 		}
 	})
 }

@@ -24,5 +24,13 @@ var RequestBodies = map[string]any{
 	"POST /v2/vpcs":                               vpcRequest{},
 	"PUT /v2/vpcs/{vpc_id}":                       vpcChangeRequest{},
 	"PATCH /v2/vpcs/{vpc_id}":                     vpcChangeRequest{},
+	"POST /v2/firewalls":                          firewallRequest{},
+	"PUT /v2/firewalls/{firewall_id}":             firewallRequest{},
+	"POST /v2/firewalls/{firewall_id}/droplets":   firewallDropletsRequest{},
+	"DELETE /v2/firewalls/{firewall_id}/droplets": firewallDropletsRequest{},
+	"POST /v2/firewalls/{firewall_id}/tags":       firewallTagsRequest{},
+	"DELETE /v2/firewalls/{firewall_id}/tags":     firewallTagsRequest{},
+	"POST /v2/firewalls/{firewall_id}/rules":      firewallRulesRequest{},
+	"DELETE /v2/firewalls/{firewall_id}/rules":    firewallRulesRequest{},
 	"POST /_sim/faults":                           faultRequest{},
 }

@@ -190,6 +190,37 @@ func (a *account) vpc(name string, more ...any) string {
 	return a.post("/v2/vpcs", body).is(http.StatusCreated).text("vpc.id")
 }
 
+// firewallOf is a firewall that lets ssh in, and more fields in turn.
+func firewallOf(more ...any) map[string]any {
+	body := map[string]any{"name": "edge", "inbound_rules": []any{rule("tcp", "22", "sources", "addresses", []string{"0.0.0.0/0"})}}
+	for i := 0; i < len(more); i += 2 {
+		body[more[i].(string)] = more[i+1]
+	}
+	return body
+}
+
+// rule is a firewall's rule, whose targets are keys and values in turn.
+func rule(protocol string, ports any, direction string, targets ...any) map[string]any {
+	of := map[string]any{}
+	for i := 0; i < len(targets); i += 2 {
+		of[targets[i].(string)] = targets[i+1]
+	}
+	return map[string]any{"protocol": protocol, "ports": ports, direction: of}
+}
+
+// firewall creates a firewall.
+func (a *account) firewall(name string, more ...any) string {
+	a.t.Helper()
+	return a.post("/v2/firewalls", firewallOf(append(more, "name", name)...)).is(http.StatusAccepted).text("firewall.id")
+}
+
+func ofDroplet(a *account) any { return map[string]any{"droplet_ids": []int64{a.droplet("target")}} }
+
+func ofTag(a *account) any {
+	a.tag("target")
+	return map[string]any{"tags": []string{"target"}}
+}
+
 // publicKey makes an SSH key that nobody has.
 func publicKey() string {
 	const kind = "ssh-ed25519"

@@ -72,6 +72,7 @@ func start(t testing.TB, c database.Config) *server {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { plane.Runner().Run(ctx) })
+	running.Go(func() { plane.Reconcile(ctx) })
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	web := httptest.NewServer(api.New(api.Config{Plane: plane, Log: log}))
 	t.Cleanup(func() {

@@ -35,7 +35,7 @@ func routes() []route {
 		dropletRoutes, dropletActionRoutes, backupRoutes, destroyRoutes,
 		imageRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
-		reservedIPRoutes, vpcRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
+		reservedIPRoutes, vpcRoutes, firewallRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
 	)
 }
 

@@ -45,6 +45,11 @@ var filtered = []struct {
 	{"/v2/reserved_ips", "reserved_ips.0.droplet", "droplet:read", `null`},
 	{"/v2/reserved_ips", "reserved_ips.0.region.sizes", "sizes:read", `[]`},
 	{"/v2/floating_ips/{r}", "floating_ip.droplet", "droplet:read", `null`},
+	{"/v2/firewalls/{f}", "firewall.droplet_ids", "droplet:read", `[]`},
+	{"/v2/firewalls/{f}", "firewall.tags", "tag:read", `[]`},
+	{"/v2/firewalls/{f}", "firewall.inbound_rules.0.sources.droplet_ids", "droplet:read", ""},
+	{"/v2/firewalls/{f}", "firewall.inbound_rules.0.sources.tags", "tag:read", ""},
+	{"/v2/droplets/{d}/firewalls", "firewalls.0.droplet_ids", "droplet:read", `[]`},
 }
 
 func TestFieldsByScope(t *testing.T) {
@@ -54,7 +59,9 @@ func TestFieldsByScope(t *testing.T) {
 		droplet := a.droplet("web", "tags", []string{"x"}, "volumes", []any{volume})
 		a.post("/v2/volumes/"+volume+"/snapshots", map[string]any{"name": "copy", "tags": []string{"x"}}).is(http.StatusCreated)
 		image, ip := a.snapshot(droplet, "snap"), a.reservedIP(droplet)
-		fill := strings.NewReplacer("{d}", fmt.Sprint(droplet), "{v}", volume, "{i}", fmt.Sprint(image), "{r}", ip)
+		wall := a.firewall("edge", "droplet_ids", []int64{droplet}, "tags", []string{"x"}, "inbound_rules",
+			[]any{rule("tcp", "22", "sources", "droplet_ids", []int64{droplet}, "tags", []string{"x"})})
+		fill := strings.NewReplacer("{f}", wall, "{d}", fmt.Sprint(droplet), "{v}", volume, "{i}", fmt.Sprint(image), "{r}", ip)
 		for _, f := range filtered {
 			t.Run(f.path+" "+f.field, func(t *testing.T) {
 				a, path := a.within(t), fill.Replace(f.path)

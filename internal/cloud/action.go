@@ -57,6 +57,7 @@ const (
 	KindVolumeSnapshot Kind = "volume_snapshot"
 	KindReservedIP     Kind = "reserved_ip"
 	KindFloatingIP     Kind = "floating_ip"
+	KindTag            Kind = "tag"
 )
 
 // Action is the visible side of a durable operation.

@@ -180,16 +180,34 @@ func (c *testCloud) settle() {
 			c.restart()
 			continue
 		}
-		at, any, err := c.plane.Runner().NextDue(c.Context())
-		if err != nil {
+		if err := c.plane.firewalls.passOnce(c.Context()); err != nil {
 			c.Fatal(err)
 		}
+		at, any := c.nextDue()
 		if !any {
 			return
 		}
 		c.clock.advanceTo(at)
 	}
 	c.Fatal("it does not settle: some operation goes on for ever")
+}
+
+// nextDue is when the next operation or the rules of the next Droplet are due,
+// and whether any are.
+func (c *testCloud) nextDue() (time.Time, bool) {
+	c.Helper()
+	at, any, err := c.plane.Runner().NextDue(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	rules, err := c.plane.nextFirewall(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	if !rules.IsZero() && (!any || rules.Before(at)) {
+		return rules, true
+	}
+	return at, any
 }
 
 // do makes a call that may wait for an operation, and settles until the call

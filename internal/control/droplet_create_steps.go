@@ -11,8 +11,12 @@ import (
 
 func (p *Plane) createMachine(ctx context.Context, run *op.Run[createArgs]) error {
 	var d cloud.Droplet
+	var firewall engine.Firewall
 	err := p.store.Read(ctx, func(tx *store.Tx) (err error) {
-		d, err = tx.DropletToMake(run.Account, run.Args.Droplet)
+		if d, err = tx.DropletToMake(run.Account, run.Args.Droplet); err != nil {
+			return err
+		}
+		firewall, err = firewallOf(tx, d.Account, d.ID)
 		return err
 	})
 	if err != nil {
@@ -25,7 +29,7 @@ func (p *Plane) createMachine(ctx context.Context, run *op.Run[createArgs]) erro
 		Image: engine.Image{
 			Ref: imageRef(d.Image.Account, d.Image.ID, d.Image.Name), Slug: d.Image.Slug, Base: d.Image.Account == 0,
 		},
-		Network: network(d, ""), PublicKeys: d.PublicKeys, UserData: d.UserData,
+		Network: network(d, ""), Firewall: firewall, PublicKeys: d.PublicKeys, UserData: d.UserData,
 	}))
 }
 

@@ -27,6 +27,7 @@ type Plane struct {
 	keep        time.Duration // see Config.KeepActions
 	reconcilers []*Reconciler
 	backups     *Reconciler
+	firewalls   *Reconciler
 }
 
 // Config is what a Plane is made of.
@@ -64,7 +65,9 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.backups = newReconciler(p.log, "backups", backupsEvery, p.reconcileBackups).when(c.Store.Now, p.nextBackup)
-	p.reconcilers = []*Reconciler{p.backups, newReconciler(p.log, "prune", pruneEvery, p.prune)}
+	p.firewalls = newReconciler(p.log, "firewalls", firewallEvery, p.applyFirewalls).when(c.Store.Now, p.nextFirewall)
+	c.Store.WhenFirewallsChange(p.firewalls.Wake)
+	p.reconcilers = []*Reconciler{p.backups, p.firewalls, newReconciler(p.log, "prune", pruneEvery, p.prune)}
 	p.runner = op.NewRunner(c.Store, p, op.Options{Log: p.log, Owner: c.Owner, Intercept: c.Intercept}, plans...)
 	err := c.Store.Write(ctx, func(tx *store.Tx) (err error) {
 		if c.Alone {

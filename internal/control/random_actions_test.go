@@ -1,7 +1,9 @@
 package control
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"pgregory.net/rapid"
 
@@ -18,6 +20,7 @@ func (u *user) actions() map[string]func(*rapid.T) {
 		"detach": u.detachSome, "resize": u.resizeSome, "snapshot volume": u.snapshotSome,
 		"delete snapshot": u.deleteSomeSnapshot, "delete image": u.deleteSomeImage,
 		"reserve": u.reserveSome, "assign": u.assignSome, "unassign": u.unassignSome, "delete IP": u.deleteSomeIP,
+		"firewall": u.firewallSome, "change firewall": u.changeSomeFirewall, "delete firewall": u.deleteSomeFirewall,
 		"fault": u.fault, "crash": u.restartAtRandom, "go on": u.goOn, "go on further": u.goOn,
 	}
 	random := map[string]func(*rapid.T){}
@@ -126,6 +129,34 @@ func (u *user) deleteSomeSnapshot() {
 func (u *user) deleteSomeImage() {
 	i := pick(u, "image", u.resources().Images)
 	u.ask(func(ctx context.Context) error { return u.plane.DeleteImage(ctx, u.who, i.ID) })
+}
+
+// firewallSome makes a firewall for a Droplet that lets another in.
+func (u *user) firewallSome() {
+	n := newFirewall(u.name("wall"), cloud.FirewallTargets{Droplets: []int64{u.someDroplet().ID}})
+	n.Droplets = []int64{u.someDroplet().ID}
+	u.ask(func(ctx context.Context) error { return second(u.plane.CreateFirewall(ctx, u.who, n)) })
+}
+
+func (u *user) someFirewall() cloud.Firewall {
+	all, _, err := u.plane.Firewalls(u.Context(), u.who, cloud.Page{})
+	u.allowed(err)
+	slices.SortFunc(all, func(a, b cloud.Firewall) int { return cmp.Compare(a.Name, b.Name) })
+	return pick(u, "firewall", all)
+}
+
+// changeSomeFirewall gives a firewall to one more Droplet or takes it from one.
+func (u *user) changeSomeFirewall() {
+	f, droplet := u.someFirewall(), u.someDroplet().ID
+	change := rapid.SampledFrom([]func(context.Context, cloud.Actor, string, []int64, []string) error{
+		u.plane.AssignFirewall, u.plane.UnassignFirewall,
+	}).Draw(u.r, "change")
+	u.ask(func(ctx context.Context) error { return change(ctx, u.who, f.ID, []int64{droplet}, nil) })
+}
+
+func (u *user) deleteSomeFirewall() {
+	f := u.someFirewall()
+	u.ask(func(ctx context.Context) error { return u.plane.DeleteFirewall(ctx, u.who, f.ID) })
 }
 
 func (u *user) reserveSome() {

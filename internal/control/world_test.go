@@ -5,6 +5,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/engine/sim"
 	"github.com/cistern-cloud/cistern/internal/store"
 )
@@ -116,7 +117,7 @@ func (c *testCloud) checkMachines(droplets []cloud.Droplet, machines []sim.Machi
 		want := sim.Machine{
 			ID: m.ID, Account: d.Account, Name: m.Name, Region: d.Region, Host: d.Host,
 			Running: d.Status == cloud.DropletActive, VCPUs: d.VCPUs, Memory: d.Memory, Disk: d.Disk,
-			Image: image, UsedGigabytes: m.UsedGigabytes, Network: network(d, d.ReservedIP),
+			Image: image, UsedGigabytes: m.UsedGigabytes, Network: network(d, d.ReservedIP), Firewall: c.wantedFirewall(d),
 		}
 		if !reflect.DeepEqual(m, want) {
 			c.Errorf("Droplet %d (%s, %s) has the machine\n%+v\nwant\n%+v", d.ID, d.Name, d.Status, m, want)
@@ -125,6 +126,19 @@ func (c *testCloud) checkMachines(droplets []cloud.Droplet, machines []sim.Machi
 	for id, m := range byID {
 		c.Errorf("the machine %s (%s) has no Droplet", id, m.Name)
 	}
+}
+
+// wantedFirewall is what a Droplet's machine is to have.
+func (c *testCloud) wantedFirewall(d cloud.Droplet) (f engine.Firewall) {
+	c.Helper()
+	err := c.store.Read(c.Context(), func(tx *store.Tx) (err error) {
+		f, err = firewallOf(tx, d.Account, d.ID)
+		return err
+	})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return f
 }
 
 func (c *testCloud) checkVolumes(volumes []cloud.Volume, real []sim.Volume) {
@@ -193,6 +207,12 @@ var leftovers = map[string]string{
 	"destroys that run":                   `SELECT COUNT(*) FROM destroys WHERE completed_at IS NULL`,
 	"volumes of Droplets that are gone":   `SELECT COUNT(*) FROM volumes WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,
 	"addresses of Droplets that are gone": `SELECT COUNT(*) FROM reserved_ips WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,
+	"rules not in force":                  `SELECT COUNT(*) FROM firewall_machines WHERE pending`,
+	"changes not in force":                `SELECT COUNT(*) FROM firewall_changes`,
+	"rules of Droplets that are gone":     `SELECT COUNT(*) FROM firewall_machines WHERE droplet_id NOT IN (SELECT id FROM droplets)`,
+	"Droplets in firewalls and gone":      `SELECT COUNT(*) FROM firewall_droplets WHERE droplet_id NOT IN (SELECT id FROM droplets)`,
+	"Droplets in rules and gone": `SELECT COUNT(*) FROM firewall_mentions WHERE kind = 'droplet'
+		AND name NOT IN (SELECT CAST(id AS TEXT) FROM droplets)`,
 	"tags on what is gone": `SELECT COUNT(*) FROM tagged WHERE resource_id NOT IN (
 		SELECT CAST(id AS TEXT) FROM droplets UNION SELECT id FROM volumes
 		UNION SELECT id FROM volume_snapshots UNION SELECT CAST(id AS TEXT) FROM images WHERE status <> 'deleted')`,

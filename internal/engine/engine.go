@@ -50,6 +50,10 @@ type MachineEngine interface {
 	DestroyMachine(ctx context.Context, w Work, machine Ref) (Progress, error)
 	// ApplyNetwork makes a machine's network what is described, whatever it was.
 	ApplyNetwork(ctx context.Context, w Work, machine Ref, network Network) (Progress, error)
+	// ApplyFirewall makes what may pass to and from a machine what is described,
+	// whatever it was. A machine keeps the newest version that it was given: an
+	// older one that comes late is done without effect.
+	ApplyFirewall(ctx context.Context, w Work, machine Ref, firewall Firewall) (Progress, error)
 }
 
 // ImageEngine is what an Engine does with images.
@@ -140,6 +144,26 @@ type Network struct {
 	ReservedIPv4 string
 }
 
+// Firewall is all that may pass to and from a machine. The zero value lets
+// everything pass.
+type Firewall struct {
+	// Version rises with every change of one machine's.
+	Version int64
+	// On says that only what a rule allows passes.
+	On                bool
+	Inbound, Outbound []FirewallRule
+}
+
+// FirewallRule lets traffic pass from or to some addresses.
+type FirewallRule struct {
+	Protocol string // tcp, udp or icmp
+	// Ports is one port, or a range such as "8000-9000", or "0" for all.
+	Ports string
+	// Addresses are IPv4 and IPv6 addresses and ranges. With none, nothing
+	// passes by this rule.
+	Addresses []string
+}
+
 // Machine is what CreateMachine makes.
 type Machine struct {
 	Ref
@@ -147,6 +171,7 @@ type Machine struct {
 	Region     string
 	Image      Image
 	Network    Network
+	Firewall   Firewall
 	PublicKeys []string
 	UserData   string
 }

@@ -12,7 +12,7 @@ var Operations = []string{
 	"image.copy", "image.replace", "image.delete",
 	"volume.create", "volume.resize", "volume.delete", "volume.attach", "volume.detach", "volume.snapshot",
 	"volume_snapshot.delete",
-	"network.apply",
+	"network.apply", "firewall.apply",
 }
 
 // IsOperation reports whether name is one of Operations.

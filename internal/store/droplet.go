@@ -171,6 +171,10 @@ func (tx *Tx) MarkDroplet(id, action int64) error {
 // DeleteDroplet removes a Droplet with its tags. Volumes and reserved IPs that
 // are still its become free.
 func (tx *Tx) DeleteDroplet(id int64) error {
+	left, err := tx.leaveFirewalls(id)
+	if err != nil {
+		return err
+	}
 	if _, err := tx.t.Exec(`UPDATE volumes SET droplet_id = 0 WHERE droplet_id = $1`, id); err != nil {
 		return err
 	}
@@ -183,5 +187,8 @@ func (tx *Tx) DeleteDroplet(id int64) error {
 	if err := tx.remove(countedDroplets, `id = $1`, id); err != nil {
 		return err
 	}
-	return tx.untagAll(cloud.KindDroplet, cloud.FormatID(id))
+	if err := tx.untagAll(cloud.KindDroplet, cloud.FormatID(id)); err != nil {
+		return err
+	}
+	return left()
 }

@@ -62,6 +62,15 @@ var (
 	sampleReservedIP = cloud.ReservedIP{
 		ID: 1000004, IP: "198.51.100.9", Account: sampleAccount.ID, Region: "nyc3", Droplet: 1000003, CreatedAt: sampleTime,
 	}
+	sampleFirewall = cloud.Firewall{
+		ID: "00000000-0000-4000-8000-000000000007", Account: sampleAccount.ID, Name: "edge", CreatedAt: sampleTime,
+		Inbound: []cloud.FirewallRule{{
+			Protocol: "tcp", Ports: "8000-9000", Action: "allow",
+			Peers: cloud.FirewallTargets{Addresses: []string{"0.0.0.0/0"}, Droplets: []int64{1000003}, Tags: []string{"Web"}},
+		}},
+		Outbound: []cloud.FirewallRule{}, Droplets: []int64{1000003}, Tags: []string{"Web"},
+		Pending: []cloud.FirewallChange{{Droplet: 1000003}},
+	}
 	// An operation under way: the next version has to go on with it.
 	sampleOperation = store.Operation{
 		Action: cloud.Action{
@@ -104,6 +113,7 @@ func addSample(t *testing.T, db *store.DB) {
 			tx.PublishVolumeSnapshot(sampleVolumeSnapshot.ID, sampleVolumeSnapshot.SizeGigabytes),
 			added(tx.AddReservedIP(sampleReservedIP, 9)), tx.AssignReservedIP(sampleReservedIP.IP, sampleReservedIP.Droplet),
 			tagged(tx.Tag(sampleAccount.ID, sampleDroplet.Ref(), sampleDroplet.Tags)),
+			tx.ChangeFirewall(sampleFirewall.ID, true, func() error { return added(tx.AddFirewall(sampleFirewall)) }),
 			tx.AddAudit(cloud.AuditEntry{At: sampleTime, RequestID: "a request", Account: sampleAccount.ID, Method: "POST", Path: "/v2/droplets"}),
 			addSampleHistory(tx),
 		)

@@ -36,6 +36,8 @@ type DB struct {
 	db   *database.DB
 	ids  *counters
 	base atomic.Pointer[baseImages]
+	// firewalls is called when Droplets have to get other rules.
+	firewalls atomic.Pointer[func()]
 }
 
 // New makes a store of a database whose schema is up to date.
@@ -70,8 +72,9 @@ type Tx struct {
 	// Now is when the transaction began: the time of all that it writes.
 	Now time.Time
 
-	t *database.Tx
-	base baseImages
+	t         *database.Tx
+	base      baseImages
+	firewalls *func()
 	// began is the first operation that was added in it, for the audit trail.
 	began cloud.Action
 }
@@ -80,7 +83,7 @@ type Tx struct {
 func (tx *Tx) OnCommit(f func()) { tx.t.OnCommit(f) }
 
 func (db *DB) tx(t *database.Tx) *Tx {
-	tx := &Tx{Now: t.Now, t: t}
+	tx := &Tx{Now: t.Now, t: t, firewalls: db.firewalls.Load()}
 	if base := db.base.Load(); base != nil {
 		tx.base = *base
 	}

@@ -35,8 +35,12 @@ func (tx *Tx) Tag(account int64, r cloud.Ref, names []string) ([]string, error) 
 		if err != nil {
 			return nil, err
 		}
-		if n > 0 {
-			kept = append(kept, name)
+		if n == 0 {
+			continue
+		}
+		kept = append(kept, name)
+		if err := tx.tagged(account, name, r.Kind, []string{r.ID}); err != nil {
+			return nil, err
 		}
 	}
 	return kept, nil
@@ -153,14 +157,35 @@ func (tx *Tx) TagResources(account int64, name string, kind cloud.Kind, ids []st
 	if err != nil || len(there) == 0 {
 		return err
 	}
+	fresh := []string{}
 	for _, id := range there {
-		if _, err := tx.t.Exec(`INSERT INTO tagged (kind, resource_id, name, account_id, tagged_at)
+		n, err := tx.t.Exec(`INSERT INTO tagged (kind, resource_id, name, account_id, tagged_at)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (kind, resource_id, name) DO NOTHING`,
-			string(kind), id, name, account, micros(tx.Now)); err != nil {
+			string(kind), id, name, account, micros(tx.Now))
+		if err != nil {
 			return err
 		}
+		if n > 0 {
+			fresh = append(fresh, id)
+		}
 	}
-	return nil
+	return tx.tagged(account, name, kind, fresh)
+}
+
+// tagged tells the firewalls which Droplets have got a tag.
+func (tx *Tx) tagged(account int64, name string, kind cloud.Kind, ids []string) error {
+	if kind != cloud.KindDroplet || len(ids) == 0 {
+		return nil
+	}
+	return tx.tagFirewalls(account, name, droplets(ids))
+}
+
+func droplets(ids []string) []int64 {
+	numbers := make([]int64, len(ids))
+	for i, id := range ids {
+		numbers[i], _ = cloud.ParseID(id)
+	}
+	return numbers
 }
 
 // keysOf turns IDs into what the kind's table has as its key; what cannot be an
@@ -185,8 +210,11 @@ func (tx *Tx) UntagResources(account int64, name string, kind cloud.Kind, ids []
 	w.add(`name = ?`, name)
 	w.add(`kind = ?`, string(kind))
 	addIn(&w, `resource_id IN`, ids)
-	_, err := tx.t.Exec(`DELETE FROM tagged`+w.where(), w.args...)
-	return err
+	gone, err := database.All(tx.t, database.Value[string], `DELETE FROM tagged`+w.where()+` RETURNING resource_id`, w.args...)
+	if err != nil || kind != cloud.KindDroplet || len(gone) == 0 {
+		return err
+	}
+	return tx.untagFirewalls(account, name, droplets(gone))
 }
 
 // RenameTag gives a tag another name, and reports whether no other tag has it.
@@ -197,14 +225,19 @@ func (tx *Tx) RenameTag(account int64, from, to string) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = tx.t.Exec(`UPDATE tagged SET name = $1 WHERE account_id = $2 AND name = $3`, to, account, from)
-	return true, err
+	if _, err = tx.t.Exec(`UPDATE tagged SET name = $1 WHERE account_id = $2 AND name = $3`, to, account, from); err != nil {
+		return false, err
+	}
+	return true, tx.renameFirewallTags(account, from, to)
 }
 
 // DeleteTag removes a tag from the account and from all that bears it.
 func (tx *Tx) DeleteTag(account int64, name string) error {
 	if _, err := tx.t.Exec(`DELETE FROM tags WHERE account_id = $1 AND folded = $2`,
 		account, strings.ToLower(name)); err != nil {
+		return err
+	}
+	if err := tx.dropFirewallTag(account, name); err != nil {
 		return err
 	}
 	_, err := tx.t.Exec(`DELETE FROM tagged WHERE account_id = $1 AND name = $2`, account, name)

@@ -100,7 +100,7 @@ func checkSample(t *testing.T, db *store.DB) {
 	want := map[string]any{
 		"account": sampleAccount, "token": sampleToken, "key": sampleKey, "VPC": sampleVPC, "image": sampleImage,
 		"Droplet": sampleDroplet, "volume": sampleVolume, "volume snapshot": sampleVolumeSnapshot,
-		"reserved IP": sampleReservedIP, "action": sampleEnded, "operation": sampleOperation, "destroy": sampleDestroy,
+		"firewall": sampleFirewall, "reserved IP": sampleReservedIP, "action": sampleEnded, "operation": sampleOperation, "destroy": sampleDestroy,
 		"snapshots": int64(2), "regions and sizes": [2]int{1, 1}, "base image": sampleCatalog.Images[0].Slug,
 	}
 	got := map[string]any{}
@@ -125,6 +125,7 @@ func checkSample(t *testing.T, db *store.DB) {
 			func() { v, err := tx.Volume(account, sampleVolume.ID); read("volume", v, err) },
 			func() { v, err := tx.VolumeSnapshot(account, sampleVolumeSnapshot.ID); read("volume snapshot", v, err) },
 			func() { v, err := tx.ReservedIPOf(account, droplet); read("reserved IP", v, err) },
+			func() { v, err := tx.Firewall(account, sampleFirewall.ID); read("firewall", v, err) },
 			func() { v, err := tx.Action(account, sampleEnded.ID); read("action", v, err) },
 			func() { v, err := tx.Operation(sampleOperation.ID); read("operation", v, err) },
 			func() { v, err := tx.LastDestroy(account, sampleDestroy.Droplet); read("destroy", v, err) },
@@ -165,7 +166,7 @@ func checkSampleGoesOn(t *testing.T, db *store.DB) {
 	if err != nil || len(claimed) != 1 || claimed[0].Args != sampleOperation.Args {
 		t.Errorf("claimed %+v, %v; want the operation under way", claimed, err)
 	}
-	if id, err := db.ID(t.Context(), store.ActionIDs); err != nil || id != cloud.FirstID+64 {
-		t.Errorf("the next action's number is %d, %v; want %d", id, err, cloud.FirstID+64)
+	if id, err := db.ID(t.Context(), store.ActionIDs); err != nil || id != cloud.FirstID+256 {
+		t.Errorf("the next action's number is %d, %v; want %d", id, err, cloud.FirstID+256)
 	}
 }

@@ -57,6 +57,12 @@ func (b *bench) network(id string, n engine.Network) doer {
 	}
 }
 
+func (b *bench) firewall(id string, f engine.Firewall) doer {
+	return func(w engine.Work) (engine.Progress, error) {
+		return b.Engine.ApplyFirewall(b.Context(), w, ref(id), f)
+	}
+}
+
 func (b *bench) copyImage(machine, image string) doer {
 	return func(w engine.Work) (engine.Progress, error) {
 		return b.Engine.CopyImage(b.Context(), w, ref(machine), ref(image))

@@ -7,6 +7,7 @@ var machineTests = map[string]func(*bench){
 	"machine/lifecycle":       testMachineLifecycle,
 	"machine/resize":          testMachineResize,
 	"machine/network":         testMachineNetwork,
+	"machine/firewall":        testMachineFirewall,
 	"machine/host":            testMachineHost,
 	"machine/gone":            testMachineGone,
 	"machine/frees volumes":   testMachineFreesVolumes,
@@ -16,7 +17,7 @@ var machineTests = map[string]func(*bench){
 func testMachineRefusals(b *bench) {
 	for name, call := range map[string]doer{
 		"start": b.start("9"), "stop": b.stop("9"), "reset": b.reset("9"), "resize": b.resize("9", b.Machine.Shape),
-		"network": b.network("9", engine.Network{}), "copy": b.copyImage("9", "90"),
+		"network": b.network("9", engine.Network{}), "firewall": b.firewall("9", engine.Firewall{}), "copy": b.copyImage("9", "90"),
 		"replace": b.replaceImage("9", b.Machine.Image),
 	} {
 		b.Log(name, "of a machine that is not there")
@@ -73,6 +74,22 @@ func testMachineNetwork(b *bench) {
 	b.must(b.network("1", n)) // it is so already
 	n.ReservedIPv4 = ""
 	b.must(b.network("1", n))
+	b.state("1", true)
+}
+
+func testMachineFirewall(b *bench) {
+	m := b.machine("1")
+	ssh := engine.FirewallRule{Protocol: "tcp", Ports: "22", Addresses: []string{"203.0.113.0/24", "2001:db8::/32"}}
+	m.Firewall = engine.Firewall{Version: 3, On: true, Inbound: []engine.FirewallRule{ssh}}
+	b.must(b.create(m))
+	b.must(b.start("1"))
+	old, next := m.Firewall, m.Firewall
+	old.Version, next.Version = 2, 4
+	next.Outbound = []engine.FirewallRule{{Protocol: "icmp", Ports: "0", Addresses: []string{"0.0.0.0/0"}}, {Protocol: "udp", Ports: "1-65535"}}
+	b.must(b.firewall("1", next))
+	b.must(b.firewall("1", next)) // it is so already
+	b.must(b.firewall("1", old))  // late, and without effect
+	b.must(b.firewall("1", engine.Firewall{Version: 5}))
 	b.state("1", true)
 }
 

@@ -32,6 +32,7 @@ var realLatencies = map[string]time.Duration{
 	"volume.snapshot":        2 * time.Second,
 	"volume_snapshot.delete": time.Second,
 	"network.apply":          time.Second,
+	"firewall.apply":         time.Second,
 }
 
 // plug is how long it takes to pull a machine's plug.

@@ -43,12 +43,17 @@ func insertMachine(t *database.Tx, m engine.Machine, host string) error {
 	if err != nil {
 		return err
 	}
+	firewall, err := firewallText(m.Firewall)
+	if err != nil {
+		return err
+	}
 	n, err := t.Exec(`
 		INSERT INTO sim_machines (id, account, name, region, host, running, vcpus, memory, disk,
-			image, used_gigabytes, network, destroyed)
-		VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7, $8, $9, $10, $11, FALSE)
+			image, used_gigabytes, network, firewall, firewall_version, destroyed)
+		VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7, $8, $9, $10, $11, $12, $13, FALSE)
 		ON CONFLICT (id) DO NOTHING`,
-		m.ID, m.Account, m.Name, m.Region, host, m.VCPUs, m.Memory, m.Disk, imageName(m.Image), used, network)
+		m.ID, m.Account, m.Name, m.Region, host, m.VCPUs, m.Memory, m.Disk, imageName(m.Image), used,
+		network, firewall, m.Firewall.Version)
 	return one(n, err)
 }
 
@@ -139,8 +144,8 @@ func (e *Engine) DestroyMachine(ctx context.Context, w engine.Work, machine engi
 	c.apply = func(t *database.Tx) (engine.Progress, error) {
 		_, err := t.Exec(`
 			INSERT INTO sim_machines (id, account, name, region, host, running, vcpus, memory, disk,
-				image, used_gigabytes, network, destroyed)
-			VALUES ($1, $2, $3, '', '', FALSE, 0, 0, 0, '', 0, '{}', TRUE)
+				image, used_gigabytes, network, firewall, firewall_version, destroyed)
+			VALUES ($1, $2, $3, '', '', FALSE, 0, 0, 0, '', 0, '{}', '{}', 0, TRUE)
 			ON CONFLICT (id) DO UPDATE SET running = FALSE, destroyed = TRUE`,
 			machine.ID, machine.Account, machine.Name)
 		if err != nil {

@@ -34,6 +34,7 @@ type Machine struct {
 	Image         string
 	UsedGigabytes float64
 	Network       engine.Network
+	Firewall      engine.Firewall
 }
 
 // Volume is a simulated volume.
@@ -105,16 +106,19 @@ func (w World) sort() {
 // them with AND.
 
 const selectMachines = `SELECT id, account, name, region, host, running, vcpus, memory, disk,
-	image, used_gigabytes, network FROM sim_machines WHERE NOT destroyed`
+	image, used_gigabytes, network, firewall FROM sim_machines WHERE NOT destroyed`
 
 func scanMachine(row database.Scanner) (m Machine, err error) {
-	var network string
+	var network, firewall string
 	err = row.Scan(&m.ID, &m.Account, &m.Name, &m.Region, &m.Host, &m.Running, &m.VCPUs, &m.Memory, &m.Disk,
-		&m.Image, &m.UsedGigabytes, &network)
-	if err != nil {
-		return m, err
+		&m.Image, &m.UsedGigabytes, &network, &firewall)
+	if err == nil {
+		err = json.Unmarshal([]byte(network), &m.Network)
 	}
-	return m, json.Unmarshal([]byte(network), &m.Network)
+	if err == nil {
+		err = json.Unmarshal([]byte(firewall), &m.Firewall)
+	}
+	return m, err
 }
 
 const selectVolumes = `SELECT id, account, name, region, size_gigabytes, used_gigabytes,

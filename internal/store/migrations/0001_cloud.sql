@@ -200,6 +200,67 @@ CREATE TABLE reserved_ips (
 CREATE UNIQUE INDEX reserved_ips_droplet ON reserved_ips (droplet_id) WHERE droplet_id <> 0;
 CREATE INDEX reserved_ips_account ON reserved_ips (account_id, id);
 
+-- Rules are JSON, and show what they were given.
+CREATE TABLE firewalls (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	inbound TEXT NOT NULL,
+	outbound TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (account_id, name)
+);
+CREATE INDEX firewalls_account ON firewalls (account_id, created_at, id);
+
+-- What a firewall is assigned to: Droplets, and tags that Droplets bear.
+CREATE TABLE firewall_droplets (
+	firewall_id TEXT NOT NULL REFERENCES firewalls (id),
+	droplet_id BIGINT NOT NULL,
+	PRIMARY KEY (firewall_id, droplet_id)
+);
+CREATE INDEX firewall_droplets_droplet ON firewall_droplets (droplet_id);
+
+CREATE TABLE firewall_tags (
+	firewall_id TEXT NOT NULL REFERENCES firewalls (id),
+	name TEXT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	PRIMARY KEY (firewall_id, name)
+);
+CREATE INDEX firewall_tags_name ON firewall_tags (account_id, name);
+
+-- The Droplets and tags that its rules name, whose addresses are in force.
+CREATE TABLE firewall_mentions (
+	firewall_id TEXT NOT NULL REFERENCES firewalls (id),
+	kind TEXT NOT NULL,
+	name TEXT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	PRIMARY KEY (firewall_id, kind, name)
+);
+CREATE INDEX firewall_mentions_name ON firewall_mentions (account_id, kind, name);
+
+-- Droplets whose rules have changed, and which of the changes is in force: the
+-- version rises with each, and a row stays as long as the Droplet.
+CREATE TABLE firewall_machines (
+	droplet_id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	version BIGINT NOT NULL,
+	pending BOOLEAN NOT NULL,
+	due_at BIGINT NOT NULL,
+	attempt BIGINT NOT NULL,
+	failed BOOLEAN NOT NULL
+);
+CREATE INDEX firewall_machines_due ON firewall_machines (due_at) WHERE pending;
+
+-- Which firewalls' changes those are, until they are in force.
+CREATE TABLE firewall_changes (
+	firewall_id TEXT NOT NULL,
+	droplet_id BIGINT NOT NULL,
+	removing BOOLEAN NOT NULL,
+	version BIGINT NOT NULL,
+	PRIMARY KEY (firewall_id, droplet_id)
+);
+CREATE INDEX firewall_changes_droplet ON firewall_changes (droplet_id);
+
 -- Names keep their case but are one whatever their case.
 CREATE TABLE tags (
 	account_id BIGINT NOT NULL REFERENCES accounts (id),

@@ -176,6 +176,55 @@ CREATE TABLE reserved_ips (
 );
 CREATE UNIQUE INDEX reserved_ips_droplet ON reserved_ips (droplet_id) WHERE droplet_id <> 0;
 CREATE INDEX reserved_ips_account ON reserved_ips (account_id, id);
+CREATE TABLE firewalls (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	inbound TEXT NOT NULL,
+	outbound TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (account_id, name)
+);
+CREATE INDEX firewalls_account ON firewalls (account_id, created_at, id);
+CREATE TABLE firewall_droplets (
+	firewall_id TEXT NOT NULL REFERENCES firewalls (id),
+	droplet_id BIGINT NOT NULL,
+	PRIMARY KEY (firewall_id, droplet_id)
+);
+CREATE INDEX firewall_droplets_droplet ON firewall_droplets (droplet_id);
+CREATE TABLE firewall_tags (
+	firewall_id TEXT NOT NULL REFERENCES firewalls (id),
+	name TEXT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	PRIMARY KEY (firewall_id, name)
+);
+CREATE INDEX firewall_tags_name ON firewall_tags (account_id, name);
+CREATE TABLE firewall_mentions (
+	firewall_id TEXT NOT NULL REFERENCES firewalls (id),
+	kind TEXT NOT NULL,
+	name TEXT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	PRIMARY KEY (firewall_id, kind, name)
+);
+CREATE INDEX firewall_mentions_name ON firewall_mentions (account_id, kind, name);
+CREATE TABLE firewall_machines (
+	droplet_id BIGINT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	version BIGINT NOT NULL,
+	pending BOOLEAN NOT NULL,
+	due_at BIGINT NOT NULL,
+	attempt BIGINT NOT NULL,
+	failed BOOLEAN NOT NULL
+);
+CREATE INDEX firewall_machines_due ON firewall_machines (due_at) WHERE pending;
+CREATE TABLE firewall_changes (
+	firewall_id TEXT NOT NULL,
+	droplet_id BIGINT NOT NULL,
+	removing BOOLEAN NOT NULL,
+	version BIGINT NOT NULL,
+	PRIMARY KEY (firewall_id, droplet_id)
+);
+CREATE INDEX firewall_changes_droplet ON firewall_changes (droplet_id);
 CREATE TABLE tags (
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
 	folded TEXT NOT NULL,
@@ -279,7 +328,7 @@ CREATE TABLE audit (
 	PRIMARY KEY (at, request_id)
 );
 
-INSERT INTO counters VALUES ('action', 1000064);
+INSERT INTO counters VALUES ('action', 1000256);
 
 INSERT INTO accounts VALUES (1000000, '00000000-0000-4000-8000-000000000001', 'Ann O''Hara', 'ann@example.com', '00000000-0000-4000-8000-000000000002', 25, 26, 27, 0, 0, 0, 1767323045000006);
 
@@ -306,6 +355,19 @@ INSERT INTO volumes VALUES ('00000000-0000-4000-8000-000000000004', 1000000, 'da
 INSERT INTO volume_snapshots VALUES ('00000000-0000-4000-8000-000000000005', 1000000, '00000000-0000-4000-8000-000000000004', 'nightly', 'nyc3', 10, 0.25, TRUE, 1767323045000006);
 
 INSERT INTO reserved_ips VALUES ('198.51.100.9', 9, 1000004, 1000000, 'nyc3', 1000003, 1767323045000006);
+
+INSERT INTO firewalls VALUES ('00000000-0000-4000-8000-000000000007', 1000000, 'edge', '[{"protocol":"tcp","ports":"8000-9000","action":"allow","peers":{"addresses":["0.0.0.0/0"],"droplet_ids":[1000003],"tags":["Web"]}}]', '[]', 1767323045000006);
+
+INSERT INTO firewall_droplets VALUES ('00000000-0000-4000-8000-000000000007', 1000003);
+
+INSERT INTO firewall_tags VALUES ('00000000-0000-4000-8000-000000000007', 'Web', 1000000);
+
+INSERT INTO firewall_mentions VALUES ('00000000-0000-4000-8000-000000000007', 'droplet', '1000003', 1000000);
+INSERT INTO firewall_mentions VALUES ('00000000-0000-4000-8000-000000000007', 'tag', 'Web', 1000000);
+
+INSERT INTO firewall_machines VALUES (1000003, 1000000, 1, TRUE, 1767323045000006, 0, FALSE);
+
+INSERT INTO firewall_changes VALUES ('00000000-0000-4000-8000-000000000007', 1000003, FALSE, 1);
 
 INSERT INTO tags VALUES (1000000, 'web', 'Web', 1767323045000006);
 

@@ -19,6 +19,8 @@ CREATE TABLE sim_machines (
 	-- How much of the disk is in use, which is the size of its image.
 	used_gigabytes DOUBLE PRECISION NOT NULL,
 	network TEXT NOT NULL,
+	firewall TEXT NOT NULL,
+	firewall_version BIGINT NOT NULL,
 	destroyed BOOLEAN NOT NULL
 );
 

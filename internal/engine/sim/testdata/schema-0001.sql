@@ -12,6 +12,8 @@ CREATE TABLE sim_machines (
 	-- How much of the disk is in use, which is the size of its image.
 	used_gigabytes DOUBLE PRECISION NOT NULL,
 	network TEXT NOT NULL,
+	firewall TEXT NOT NULL,
+	firewall_version BIGINT NOT NULL,
 	destroyed BOOLEAN NOT NULL
 );
 CREATE TABLE sim_images (
@@ -81,8 +83,8 @@ CREATE TABLE sim_counters (
 	next BIGINT NOT NULL
 );
 
-INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', FALSE);
-INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', TRUE);
+INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, FALSE);
+INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, TRUE);
 
 INSERT INTO sim_images VALUES ('i', 1, 'name-i', 25, 2.36, FALSE);
 
@@ -90,14 +92,14 @@ INSERT INTO sim_volumes VALUES ('v', 1, 'name-v', 'nyc3', 10, 0, '', '', '1', FA
 
 INSERT INTO sim_volume_snapshots VALUES ('vs', 1, 'name-vs', 10, 0, FALSE);
 
-INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795258697258615);
-INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795258697258740);
-INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795258697258908);
-INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795258697259582);
-INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795258697259797);
-INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795258697260005);
-INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795258697260100);
-INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795258697260224);
+INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795271893531343);
+INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893531954);
+INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893532476);
+INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893533275);
+INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893534042);
+INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795271893534594);
+INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795271893534897);
+INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893535258);
 
 INSERT INTO sim_faults VALUES (1, 1, 'machine.stop', '*', 'it''s stuck', FALSE, 0, 0, 0);
 
