@@ -80,17 +80,14 @@ func (d Droplet) Free() error {
 }
 
 // Allow says whether an action may begin now. What holds the Droplet is told
-// before its power state, since that is what clients wait for.
+// before its power state, since that is what clients wait for. Power may be
+// asked for at any time: Ansible does so right after each create.
 func (d Droplet) Allow(action ActionType) error {
 	if err := d.Free(); err != nil {
 		return err
 	}
 	on := d.Status == DropletActive
 	switch action {
-	case ActionPowerOn:
-		if on {
-			return Invalid("Droplet is already powered on")
-		}
 	case ActionPowerOff:
 		if !on {
 			return Invalid("Droplet is already powered off")

@@ -21,7 +21,7 @@ func TestDropletAllow(t *testing.T) {
 		action  ActionType
 		refusal string
 	}{
-		{on, ActionPowerOn, "Droplet is already powered on"},
+		{on, ActionPowerOn, ""},
 		{off, ActionPowerOn, ""},
 		{on, ActionPowerOff, ""},
 		{off, ActionPowerOff, "Droplet is already powered off"},
