@@ -1,5 +1,6 @@
 # make run    build the server and serve on http://127.0.0.1:7480 (ARGS='--flag value' are passed on)
 # make test   run every test, PostgreSQL included (PKG=./internal/store TESTFLAGS='-run Name' narrow it down)
+# make test-clients  drive the built binary with the clients that people use
 # make lint   check the formatting and what the linters find
 # make bench  measure the built binary, each figure beside a yardstick of the same run (ARGS are passed on)
 
@@ -12,7 +13,7 @@ LDFLAGS := -s -w -X github.com/cistern-cloud/cistern/internal/cli.version=$(VERS
 # Go's own stamp fails in a checkout that someone else owns, as in many containers; the version is stamped above.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
-.PHONY: build run test lint bench clean
+.PHONY: build run test test-clients lint bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cistern ./cmd/cistern
@@ -22,7 +23,11 @@ run: build
 	./bin/cistern serve $(ARGS)
 
 test:
-	@scripts/with-postgres scripts/test $(TESTFLAGS) $(PKG)
+	@scripts/with-postgres scripts/with-clients scripts/test $(TESTFLAGS) $(PKG)
+
+test-clients:
+	@RACE=off scripts/with-clients scripts/test $(TESTFLAGS) ./test/clients
+	@RACE=off scripts/test $(TESTFLAGS) -run Godo ./internal/api
 
 lint:
 	@unformatted=$$(gofmt -l .); \
