@@ -65,13 +65,9 @@ func (p *Plane) eachNewVolume(ctx context.Context, run *op.Run[createArgs], f fu
 }
 
 func (p *Plane) startNewMachine(ctx context.Context, run *op.Run[createArgs]) error {
-	machine := run.Args.machine(run.Account)
-	if err := work(p.engine.StartMachine(ctx, do(run), machine)); err != nil {
-		return err
-	}
-	state, err := p.engine.Machine(ctx, machine.ID)
-	run.Keep(state.Host)
-	return err
+	progress, err := p.engine.StartMachine(ctx, do(run), run.Args.machine(run.Account))
+	run.Keep(progress.Host)
+	return work(progress, err)
 }
 
 func (p *Plane) saveNewDroplet(tx *store.Tx, run *op.Run[createArgs]) error {

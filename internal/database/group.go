@@ -39,6 +39,8 @@ type group struct {
 	quit    chan struct{}
 	closing sync.Once
 	ended   sync.WaitGroup
+	// longest is how long a group gathers; tests make it longer.
+	longest time.Duration
 	// beforeCommit is called before each commit, for tests.
 	beforeCommit func()
 }
@@ -63,7 +65,7 @@ func startGroup(ctx context.Context, db *DB) (*group, error) {
 	}
 	g := &group{
 		db: db, session: s, quit: make(chan struct{}),
-		queue: make(chan *pendingWrite, 4*maxGroup), later: make(chan *pendingWrite, 4*maxGroup),
+		longest: maxGroupTime, queue: make(chan *pendingWrite, 4*maxGroup), later: make(chan *pendingWrite, 4*maxGroup),
 	}
 	g.ended.Go(g.run)
 	return g, nil
@@ -205,7 +207,7 @@ func (g *group) gather(members []*pendingWrite, next *pendingWrite, run func(*pe
 				return members
 			}
 		}
-		if len(members) >= maxGroup || time.Since(start) > maxGroupTime {
+		if len(members) >= maxGroup || time.Since(start) > g.longest {
 			return members
 		}
 		next = g.next(requests, len(members))

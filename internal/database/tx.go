@@ -178,7 +178,7 @@ type Scanner interface {
 
 // One reads one row, or fails with ErrNoRows.
 func One[T any](t *Tx, scan func(Scanner) (T, error), query string, args ...any) (T, error) {
-	all, err := each(t, scan, 1, query, args)
+	all, err := each(t, []T{}, scan, 1, query, args)
 	if err == nil && len(all) == 0 {
 		err = ErrNoRows
 	}
@@ -191,16 +191,23 @@ func One[T any](t *Tx, scan func(Scanner) (T, error), query string, args ...any)
 
 // All reads every row. The slice is never nil.
 func All[T any](t *Tx, scan func(Scanner) (T, error), query string, args ...any) ([]T, error) {
-	return each(t, scan, -1, query, args)
+	return each(t, []T{}, scan, -1, query, args)
 }
 
-func each[T any](t *Tx, scan func(Scanner) (T, error), most int, query string, args []any) ([]T, error) {
+// AllOf reads every row, of which there are n or a few more or less.
+func AllOf[T any](t *Tx, n int64, scan func(Scanner) (T, error), query string, args ...any) ([]T, error) {
+	return each(t, make([]T, 0, min(n, maxRoom)), scan, -1, query, args)
+}
+
+// maxRoom bounds how many rows room is made for before they are there.
+const maxRoom = 1024
+
+func each[T any](t *Tx, all []T, scan func(Scanner) (T, error), most int, query string, args []any) ([]T, error) {
 	rows, err := t.conn.QueryContext(t.ctx, query, args...)
 	if err != nil {
 		return nil, t.fail(err)
 	}
 	defer rows.Close()
-	all := []T{}
 	for len(all) != most && rows.Next() {
 		one, err := scan(rows)
 		if err != nil {

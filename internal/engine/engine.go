@@ -108,7 +108,8 @@ type Progress struct {
 	After time.Duration
 	// SizeGigabytes is the size of a finished copy.
 	SizeGigabytes float64
-	// Host names the physical host that a created machine was placed on.
+	// Host names the physical host that a machine was created on or is started
+	// on.
 	Host string
 }
 

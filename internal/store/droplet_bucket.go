@@ -53,7 +53,7 @@ func (tx *Tx) countedDroplets(account int64, gpu bool, w filter, p cloud.Page) (
 	}
 	w.add(`d.id >= ?`, first)
 	w.args = append(w.args, limit(p), p.Offset-skipped)
-	droplets, err := database.All(tx.t, scanDroplet, `SELECT `+dropletColumns+` FROM droplets d`+w.where()+
+	droplets, err := database.AllOf(tx.t, min(limit(p), total-p.Offset), scanDroplet, `SELECT `+dropletColumns+` FROM droplets d`+w.where()+
 		` ORDER BY d.id LIMIT $4 OFFSET $5`, w.args...)
 	if err != nil {
 		return nil, 0, err

@@ -234,7 +234,7 @@ func page[T any](tx *Tx, scan func(database.Scanner) (T, error), f filter, what,
 	query += " LIMIT " + f.place()
 	f.args = append(f.args, p.Offset)
 	query += " OFFSET " + f.place()
-	rows, err := database.All(tx.t, scan, query, f.args...)
+	rows, err := database.AllOf(tx.t, max(0, min(limit(p), total-p.Offset)), scan, query, f.args...)
 	return rows, total, err
 }
 

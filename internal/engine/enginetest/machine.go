@@ -102,6 +102,9 @@ func testMachineHost(b *bench) {
 	if again := b.mustAgain(w, b.create(b.machine("1"))); again.Host != p.Host {
 		b.Errorf("created again on %q, first on %q", again.Host, p.Host)
 	}
+	if started := b.mustAgain(b.work(), b.start("1")); started.Host != p.Host {
+		b.Errorf("started on %q, created on %q", started.Host, p.Host)
+	}
 	if got, err := b.Engine.Machine(b.Context(), "1"); err != nil || got.Host != p.Host {
 		b.Errorf("the machine says %+v, %v; created on %q", got, err, p.Host)
 	}

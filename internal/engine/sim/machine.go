@@ -80,7 +80,11 @@ func hostOf(region, id string) string {
 // StartMachine starts a machine; one that runs is left alone.
 func (e *Engine) StartMachine(ctx context.Context, w engine.Work, machine engine.Ref) (engine.Progress, error) {
 	c := e.call(w, "machine.start", machine)
-	c.apply = func(t *database.Tx) (engine.Progress, error) { return setRunning(t, machine.ID, true) }
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		host, err := found(database.One(t, database.Value[string],
+			"UPDATE sim_machines SET running = TRUE WHERE id = $1 AND NOT destroyed RETURNING host", machine.ID))
+		return engine.Progress{Done: err == nil, Host: host}, err
+	}
 	return e.do(ctx, c)
 }
 
@@ -88,12 +92,10 @@ func (e *Engine) StartMachine(ctx context.Context, w engine.Work, machine engine
 func (e *Engine) StopMachine(ctx context.Context, w engine.Work, machine engine.Ref, how engine.Stop) (engine.Progress, error) {
 	c := e.call(w, "machine.stop", machine)
 	c.takes = e.latency.stop(how)
-	c.apply = func(t *database.Tx) (engine.Progress, error) { return setRunning(t, machine.ID, false) }
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		return changed(t.Exec("UPDATE sim_machines SET running = FALSE WHERE id = $1 AND NOT destroyed", machine.ID))
+	}
 	return e.do(ctx, c)
-}
-
-func setRunning(t *database.Tx, id string, running bool) (engine.Progress, error) {
-	return changed(t.Exec("UPDATE sim_machines SET running = $1 WHERE id = $2 AND NOT destroyed", running, id))
 }
 
 // changed answers an update of one thing, which has to be there.
