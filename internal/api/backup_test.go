@@ -54,7 +54,7 @@ func TestBackupActionsRefused(t *testing.T) {
 			{off, with("enable_backups", "plan", "weekly", "weekday", "sun"), weekday},
 			{off, with("enable_backups", "hour", 24), hour},
 			{off, with("enable_backups", "hour", -4), hour},
-			{off, with("enable_backups", "hour", "noon"), `"noon" is not a whole number`},
+			{off, with("enable_backups", "hour", "noon"), `backup_policy.hour must be a whole number, not "noon"`},
 			{off, map[string]any{"type": "enable_backups", "backup_policy": "daily"}, "backup_policy must be an object, not string"},
 			{on, map[string]any{"type": "enable_backups"}, "Backups have already been enabled on this Droplet."},
 			{off, map[string]any{"type": "disable_backups"}, "Backups have already been disabled on this Droplet."},

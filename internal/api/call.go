@@ -44,6 +44,9 @@ func (c *call) check() error {
 	if c.ContentLength > maxBody {
 		return errTooLarge()
 	}
+	if err := c.measure(); err != nil {
+		return err
+	}
 	if !plainText(c.URL.Path) {
 		return errNotText()
 	}
@@ -54,6 +57,20 @@ func (c *call) check() error {
 			}
 		}
 	}
+	return nil
+}
+
+// measure reads a body of unknown length, to refuse one that is too large
+// before anything is done for the request. It is rare and bounded.
+func (c *call) measure() error {
+	if c.ContentLength >= 0 {
+		return nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, c.Body, maxBody))
+	if err != nil {
+		return readError(err)
+	}
+	c.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }
 
@@ -82,12 +99,16 @@ func (c *call) number(name string) (int64, error) {
 
 // uuid returns a part of the path that is a UUID, in lower case.
 func (c *call) uuid(name string) (string, error) {
-	id := strings.ToLower(c.param(name))
+	id := c.identifier(name)
 	if !cloud.IsUUID(id) {
 		return "", cloud.NotFound()
 	}
 	return id, nil
 }
+
+// identifier returns a part of the path that is an ID of any form; a UUID is in
+// lower case.
+func (c *call) identifier(name string) string { return cloud.LowerUUID(c.param(name)) }
 
 // query returns a parameter of the query.
 func (c *call) query(name string) string { return c.URL.Query().Get(name) }
@@ -108,17 +129,17 @@ func (c *call) decode(v any) error {
 	if err != nil {
 		return readError(err)
 	}
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
+	text := bytes.TrimSpace(body)
+	if len(text) == 0 {
 		return nil
 	}
 	if !utf8.Valid(body) || hasNUL(body) {
 		return errNotText()
 	}
-	if body[0] != '{' && !bytes.Equal(body, []byte("null")) {
-		return cloud.Errorf(cloud.CodeBadRequest, "error parsing request body")
+	if text[0] != '{' && !bytes.Equal(text, []byte("null")) {
+		return cloud.Errorf(cloud.CodeBadRequest, "error parsing request body: it is not a JSON object")
 	}
-	return decodeError(json.Unmarshal(body, v))
+	return decodeError(body, json.Unmarshal(body, v))
 }
 
 // readError says why a body could not be read.
@@ -137,7 +158,7 @@ func errTooLarge() error {
 }
 
 // decodeError says what was wrong with a body, and where.
-func decodeError(err error) error {
+func decodeError(body []byte, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -145,9 +166,20 @@ func decodeError(err error) error {
 		return e
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return cloud.Invalid("%s must be %s, not %s", fieldName(e.Field), kindName(e.Type.String()), e.Value)
+		return cloud.Invalid("%s must be %s, not %s", fieldName(e.Field), kindName(e.Type.String()), clip(e.Value))
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return cloud.Errorf(cloud.CodeBadRequest, "error parsing request body: %s: %s", position(body, e.Offset), e.Error())
 	}
 	return cloud.Errorf(cloud.CodeBadRequest, "error parsing request body")
+}
+
+// position says where the byte before an offset is, as editors count.
+func position(body []byte, offset int64) string {
+	before := body[:max(0, min(int(offset), len(body))-1)]
+	line := bytes.Count(before, []byte("\n"))
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	return fmt.Sprintf("line %d, column %d", line+1, column+1)
 }
 
 func fieldName(field string) string {
@@ -166,8 +198,14 @@ func kindName(goType string) string {
 		return "a whole number"
 	case goType == "string":
 		return "a string"
-	case goType == "bool":
+	case goType == "bool" || goType == "api.boolean":
 		return "true or false"
+	case goType == "api.integer":
+		return "a whole number"
+	case goType == "api.identifier":
+		return "a number or a string"
+	case strings.HasPrefix(goType, "float"):
+		return "a number"
 	default:
 		return "an object"
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,13 +26,16 @@ type client struct {
 }
 
 func newClient(t *testing.T, s *server, token string) *client {
-	return &client{t, s, token, &http.Client{Transport: &watch{t: t}, CheckRedirect: noRedirect}}
+	return &client{t, s, token, &http.Client{Transport: &watch{t: t}, CheckRedirect: noRedirect, Timeout: longest}}
 }
+
+// longest is how long a test waits for anything.
+const longest = time.Minute
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// request makes a request. The body is nothing, text as it is, or what becomes
-// JSON; headers are names and values in turn.
+// request makes a request. The body is nothing, text as it is, a stream, or
+// what becomes JSON; headers are names and values in turn.
 func (c *client) request(method, path string, body any, headers ...string) *http.Request {
 	c.t.Helper()
 	var reader io.Reader
@@ -39,6 +43,8 @@ func (c *client) request(method, path string, body any, headers ...string) *http
 	case nil:
 	case string:
 		reader = strings.NewReader(body)
+	case io.Reader: // of a length that is not told
+		reader = body
 	default:
 		text, err := json.Marshal(body)
 		if err != nil {

@@ -116,7 +116,7 @@ func TestDestroyRefused(t *testing.T) {
 		}
 		l.selective(map[string]any{"volumes": l.volume}).invalid("volumes must be a list, not string")
 		l.selective(map[string]any{"volumes": []any{map[string]any{"id": l.volume}}}).
-			invalid(`{"id":"` + l.volume + `"} is neither a number nor a string`)
+			invalid(`volumes must be a number or a string, not {"id":"` + l.volume + `"}`)
 		l.get(l.path("/status")).notFound()
 		l.post(l.path("/retry"), nil).notFound()
 		l.get(dropletPath(l.id)).shows("droplet.status", `"active"`)

@@ -3,11 +3,13 @@ package api_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/cistern-cloud/cistern/internal/api"
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -27,20 +29,21 @@ func TestBodiesRefused(t *testing.T) {
 		id         cloud.Code
 		message    string
 	}{
-		{"a list", `[]`, 400, cloud.CodeBadRequest, unparsedText},
-		{"a list of objects", `[{"name":"web"}]`, 400, cloud.CodeBadRequest, unparsedText},
-		{"a string", `"web"`, 400, cloud.CodeBadRequest, unparsedText},
-		{"a number", `1`, 400, cloud.CodeBadRequest, unparsedText},
-		{"a boolean", `true`, 400, cloud.CodeBadRequest, unparsedText},
-		{"cut off", `{"name":"web"`, 400, cloud.CodeBadRequest, unparsedText},
-		{"two objects", `{} {}`, 400, cloud.CodeBadRequest, unparsedText},
-		{"null and more", `null null`, 400, cloud.CodeBadRequest, unparsedText},
-		{"a form", `name=web`, 400, cloud.CodeBadRequest, unparsedText},
-		{"single quotes", `{'name':'web'}`, 400, cloud.CodeBadRequest, unparsedText},
-		{"a line break in a string", "{\"name\":\"we\nb\"}", 400, cloud.CodeBadRequest, unparsedText},
-		{"a byte order mark", "\ufeff{}", 400, cloud.CodeBadRequest, unparsedText},
-		{"nested too deep", `{"name":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, 400, cloud.CodeBadRequest, unparsedText},
-		{"nested too deep where nobody looks", `{"x":` + strings.Repeat(`{"x":`, 50_000) + `1` + strings.Repeat("}", 50_001), 400, cloud.CodeBadRequest, unparsedText},
+		{"a list", `[]`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"a list of objects", `[{"name":"web"}]`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"a string", `"web"`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"a number", `1`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"a boolean", `true`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"cut off", `{"name":"web"`, 400, cloud.CodeBadRequest, unparsedText + ": line 1, column 13: unexpected end of JSON input"},
+		{"two objects", `{} {}`, 400, cloud.CodeBadRequest, unparsedText + ": line 1, column 4: invalid character '{' after top-level value"},
+		{"null and more", `null null`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"a form", `name=web`, 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"single quotes", `{'name':'web'}`, 400, cloud.CodeBadRequest, unparsedText + ": line 1, column 2: invalid character '\\'' looking for beginning of object key string"},
+		{"a line break in a string", "{\"name\":\"we\nb\"}", 400, cloud.CodeBadRequest, unparsedText + ": line 1, column 12: invalid character '\\n' in string literal"},
+		{"a missing comma", "\n{\"name\": \"grüße\",\n \"b\": 1 \"c\": 2}", 400, cloud.CodeBadRequest, unparsedText + ": line 3, column 9: invalid character '\"' after object key:value pair"},
+		{"a byte order mark", "\ufeff{}", 400, cloud.CodeBadRequest, unparsedText + ": it is not a JSON object"},
+		{"nested too deep", `{"name":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`, 400, cloud.CodeBadRequest, unparsedText + ": line 1, column 10008: invalid character '[' exceeded max depth"},
+		{"nested too deep where nobody looks", `{"x":` + strings.Repeat(`{"x":`, 50_000) + `1` + strings.Repeat("}", 50_001), 400, cloud.CodeBadRequest, unparsedText + ": line 1, column 50001: invalid character '{' exceeded max depth"},
 		{"NUL as it is", "{\"name\":\"a\x00b\"}", 400, cloud.CodeBadRequest, notTextText},
 		{"NUL between", "{\x00}", 400, cloud.CodeBadRequest, notTextText},
 		{"NUL escaped", `{"name":"a\u0000b"}`, 400, cloud.CodeBadRequest, notTextText},
@@ -83,6 +86,86 @@ func TestLargeBodiesRefused(t *testing.T) {
 		path := parameter.ReplaceAllString(r.Pattern, "1")
 		s.newAccount(t).do(r.Method, path, large).
 			refused(http.StatusRequestEntityTooLarge, cloud.CodeTooLarge, "The request body is larger than 1048576 bytes.")
+	})
+}
+
+// Nor does it help not to say how large it is.
+func TestLargeBodiesOfUnknownLengthRefused(t *testing.T) {
+	large := strings.Repeat(" ", 1<<20+1)
+	eachBuilt(t, func(t *testing.T, s *server, r api.Route) {
+		path := parameter.ReplaceAllString(r.Pattern, "1")
+		s.newAccount(t).do(r.Method, path, io.MultiReader(strings.NewReader(large))).
+			refused(http.StatusRequestEntityTooLarge, cloud.CodeTooLarge, "The request body is larger than 1048576 bytes.")
+	})
+	each(t, func(t *testing.T, s *server) { // a small one is none the worse for it
+		a := s.newAccount(t)
+		body := fmt.Sprintf(`{"name":"a","public_key":%q}`, publicKey())
+		a.do("POST", "/v2/account/keys", io.MultiReader(strings.NewReader(body))).is(http.StatusCreated)
+		a.do("GET", "/v2/account", io.MultiReader(strings.NewReader(body))).is(http.StatusOK)
+	})
+}
+
+// A refusal repeats only the beginning of what was sent.
+func TestRefusalsAreShort(t *testing.T) {
+	long := strings.Repeat("ä", 5000)
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		for _, body := range []map[string]any{
+			{"size_gigabytes": long}, {"size_gigabytes": 1, "name": "data", "region": long}, {"name": "data", "tags": []string{long}}, {"tags": long},
+		} {
+			answer := a.post("/v2/volumes", body).is(http.StatusUnprocessableEntity)
+			if message := answer.text("message"); len(message) > 700 || !utf8.ValidString(message) {
+				t.Errorf("%d bytes: %s", len(message), message)
+			}
+		}
+	})
+}
+
+// What has a UUID is found in whatever case that is written, and an ID is
+// written in one way.
+func TestIDsAsTheyAreWritten(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		volume := a.volume("data")
+		snapshot := a.volumeSnapshot(volume, "copy")
+		upper := strings.ToUpper(snapshot)
+		for _, path := range []string{"/v2/volumes/" + strings.ToUpper(volume), "/v2/volumes/snapshots/" + upper, "/v2/snapshots/" + upper} {
+			a.get(path).is(http.StatusOK)
+		}
+		vpc := a.vpc("inner")
+		a.post("/v2/volumes", map[string]any{"name": "again", "region": "nyc3", "size_gigabytes": 10, "snapshot_id": upper}).is(http.StatusCreated)
+		d := a.droplet("web", "volumes", []string{strings.ToUpper(volume)}, "vpc_uuid", strings.ToUpper(vpc))
+		a.get(fmt.Sprintf("/v2/droplets/%d", d)).is(http.StatusOK)
+		for _, path := range []string{"/v2/droplets/0%d", "/v2/droplets/+%d", "/v2/actions/00%d"} {
+			a.get(fmt.Sprintf(path, d)).refused(http.StatusNotFound, cloud.CodeNotFound, cloud.NotFound().Message)
+		}
+		a.do("DELETE", "/v2/snapshots/"+upper, nil).is(http.StatusNoContent)
+	})
+}
+
+// What is not there is told before what is wrong with the body.
+func TestMissingComesBeforeMistakes(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		missing := "/v2/volumes/" + cloud.NewUUID() + "/snapshots"
+		for _, answer := range []*answer{
+			a.put("/v2/account/keys/7", map[string]any{"name": ""}), a.post(missing, map[string]any{"name": ""}),
+			a.post(missing, map[string]any{"name": "copy", "tags": []string{"a b"}}),
+		} {
+			answer.refused(http.StatusNotFound, cloud.CodeNotFound, cloud.NotFound().Message)
+		}
+	})
+}
+
+// Who is refused for want of a token is told how to give one (RFC 9110).
+func TestUnauthorizedSaysHow(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		for _, token := range []string{"", "nonsense"} {
+			answer := newClient(t, s, token).get("/v2/account").is(http.StatusUnauthorized)
+			if how := answer.header.Get("WWW-Authenticate"); how != "Bearer" {
+				t.Errorf("WWW-Authenticate is %q", how)
+			}
+		}
 	})
 }
 

@@ -259,7 +259,7 @@ type dropletRequest struct {
 	Tags             []string      `json:"tags"`
 	UserData         string        `json:"user_data"`
 	Volumes          []volumeName  `json:"volumes"`
-	VPC              string        `json:"vpc_uuid"`
+	VPC              uuid          `json:"vpc_uuid"`
 	WithAgent        *boolean      `json:"with_droplet_agent"`
 	GPUPartitionMode string        `json:"gpu_partition_mode"`
 }
@@ -316,7 +316,7 @@ func (in dropletRequest) backups() (policy cloud.BackupPolicy, err error) {
 func (in dropletRequest) request() (n control.NewDroplets, err error) {
 	n = control.NewDroplets{
 		Names: in.Names, Region: in.Region, Size: string(in.Size), Image: string(in.Image),
-		SSHKeys: strs(in.SSHKeys), Volumes: strs(in.Volumes), Tags: in.Tags, VPC: in.VPC,
+		SSHKeys: strs(in.SSHKeys), Volumes: strs(in.Volumes), Tags: in.Tags, VPC: string(in.VPC),
 		IPv6: bool(in.IPv6), Monitoring: bool(in.Monitoring), UserData: in.UserData,
 		Private: in.PublicNetworking != nil && !bool(*in.PublicNetworking), Agent: (*bool)(in.WithAgent),
 	}

@@ -25,8 +25,8 @@ func TestFaultsRefused(t *testing.T) {
 		}
 		post("error", nil).invalid("a fault needs an error, a delay, or both")
 		post("times", -1).invalid("a fault cannot strike -1 times; 0 is always")
-		post("times", "often").invalid(`"often" is not a whole number`)
-		post("transient", "perhaps").invalid(`"perhaps" is neither true nor false`)
+		post("times", "often").invalid(`times must be a whole number, not "often"`)
+		post("transient", "perhaps").invalid(`transient must be true or false, not "perhaps"`)
 		for _, delay := range []any{"1", "-1s", "soon", "9999999999h"} {
 			post("delay", delay).invalid("delay must be a duration such as 30s or 500ms")
 		}

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
@@ -84,9 +85,11 @@ func (a *account) settle(started *answer) cloud.Action {
 // wait waits for an action to end.
 func (a *account) wait(action int64) cloud.Action {
 	a.t.Helper()
-	ended, err := a.s.plane.Runner().Wait(a.t.Context(), action)
+	ctx, cancel := context.WithTimeout(a.t.Context(), longest)
+	defer cancel()
+	ended, err := a.s.plane.Runner().Wait(ctx, action)
 	if err != nil {
-		a.t.Fatal(err)
+		a.t.Fatalf("waiting for the action %d (%s of %s %s): %v", action, ended.Type, ended.ResourceType, ended.ResourceID, err)
 	}
 	return ended
 }

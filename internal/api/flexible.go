@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,7 @@ func (b *boolean) UnmarshalJSON(data []byte) error {
 	case "false", "0", "null", "":
 		*b = false
 	default:
-		return cloud.Invalid("%s is neither true nor false", clip(data))
+		return wrongType[boolean](data)
 	}
 	return nil
 }
@@ -43,23 +44,27 @@ func (i *integer) UnmarshalJSON(data []byte) error {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return cloud.Invalid("%s is not a whole number", clip(data))
+		return wrongType[integer](data)
 	}
 	*i = integer(f)
 	return nil
 }
 
-// identifier is an ID or a name: a string, or a number as its digits.
+// identifier is an ID or a name: a string, or a number as its digits. A UUID is
+// in lower case, however it is written.
 type identifier string
 
 // UnmarshalJSON reads an identifier.
 func (i *identifier) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
-		return json.Unmarshal(data, (*string)(i))
+		var text string
+		err := json.Unmarshal(data, &text)
+		*i = identifier(cloud.LowerUUID(text))
+		return err
 	}
 	var n integer
 	if err := n.UnmarshalJSON(data); err != nil {
-		return cloud.Invalid("%s is neither a number nor a string", clip(data))
+		return wrongType[identifier](data)
 	}
 	if n != 0 {
 		*i = identifier(strconv.FormatInt(int64(n), 10))
@@ -90,6 +95,23 @@ func (v *volumeName) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// uuid is a string that names something by its UUID, in lower case.
+type uuid string
+
+// UnmarshalJSON reads a UUID.
+func (u *uuid) UnmarshalJSON(data []byte) error {
+	var text string
+	err := json.Unmarshal(data, &text)
+	*u = uuid(cloud.LowerUUID(text))
+	return err
+}
+
+// wrongType is of a value that a T cannot be read from. The decoder adds which
+// field that was.
+func wrongType[T any](data []byte) error {
+	return &json.UnmarshalTypeError{Value: string(data), Type: reflect.TypeFor[T]()}
+}
+
 // maxListed is how many keys or tags a request may list. Each is looked up by
 // itself, in a transaction that others wait for.
 const maxListed = 1000
@@ -111,10 +133,4 @@ func strs[T ~string](names []T) []string {
 }
 
 // clip keeps what a message repeats of a request short.
-func clip(data []byte) string {
-	const most = 60
-	if len(data) <= most {
-		return string(data)
-	}
-	return string(data[:most]) + "..."
-}
+func clip(text string) string { return cloud.Clip(text, 60) }

@@ -77,6 +77,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.Error("request failed", "request_id", id, "error", err)
 		e = cloud.Errorf(cloud.CodeInternal, "Unexpected server-side error")
 	}
+	if e.Code == cloud.CodeUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	if e.Code == cloud.CodeUnavailable {
 		s.log.Warn("unavailable", "request_id", id, "error", err) // with what the caller is not told
 	}

@@ -69,7 +69,7 @@ func (s *Server) listSnapshots(c *call) (*reply, error) {
 }
 
 func (s *Server) getSnapshot(c *call) (*reply, error) {
-	snapshot, err := s.plane.Snapshot(c.Context(), c.Actor, c.param("snapshot_id"))
+	snapshot, err := s.plane.Snapshot(c.Context(), c.Actor, c.identifier("snapshot_id"))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *Server) getSnapshot(c *call) (*reply, error) {
 }
 
 func (s *Server) deleteSnapshot(c *call) (*reply, error) {
-	return noContent(), s.plane.DeleteSnapshot(c.Context(), c.Actor, c.param("snapshot_id"))
+	return noContent(), s.plane.DeleteSnapshot(c.Context(), c.Actor, c.identifier("snapshot_id"))
 }
 
 func (s *Server) listVolumeSnapshots(c *call) (*reply, error) {

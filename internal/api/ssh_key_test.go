@@ -36,6 +36,7 @@ func TestSSHKeysRefused(t *testing.T) {
 		{"nothing but the type", key("ssh-rsa AAAAB3NzaC1yc2E="), badKeyText},
 		{"two lines", key(sampleKey + "\n" + sampleKey), badKeyText},
 		{"spaces", key("   "), badKeyText},
+		{"a long name", map[string]any{"name": strings.Repeat("k", 256), "public_key": sampleKey}, "name is too long (maximum is 255 characters)"},
 		{"a private key", key("-----BEGIN OPENSSH PRIVATE KEY-----"), badKeyText},
 	}
 	each(t, func(t *testing.T, s *server) {
@@ -44,6 +45,7 @@ func TestSSHKeysRefused(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) { a.within(t).post("/v2/account/keys", test.body).invalid(test.want) })
 		}
 		a.put(fmt.Sprintf("/v2/account/keys/%d", a.key("k")), map[string]any{"name": ""}).invalid("name is required")
+		a.put(fmt.Sprintf("/v2/account/keys/%d", a.key("k")), map[string]any{"name": strings.Repeat("k", 256)}).invalid("name is too long (maximum is 255 characters)")
 		a.put(fmt.Sprintf("/v2/account/keys/%d", a.key("k")), nil).invalid("name is required")
 	})
 }

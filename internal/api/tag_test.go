@@ -68,7 +68,7 @@ func TestTaggingRefused(t *testing.T) {
 		{"an unknown kind", bearing("banana", "1"), `resource_type must be droplet, image, volume or volume_snapshot, not "banana"`},
 		{"no kind", bearing("", "1"), `resource_type must be droplet, image, volume or volume_snapshot, not ""`},
 		{"no ID", bearing("droplet", ""), "resource_id is required"},
-		{"a list for an ID", bearing("droplet", []int{1}), "[1] is neither a number nor a string"},
+		{"a list for an ID", bearing("droplet", []int{1}), "resources.resource_id must be a number or a string, not [1]"},
 	}
 	each(t, func(t *testing.T, s *server) {
 		a := s.newAccount(t)

@@ -146,7 +146,7 @@ func TestChangeVPCRefused(t *testing.T) {
 			change(path, map[string]any{"name": "a_b"}).invalid(`name "a_b": VPC names have letters, digits, dashes and periods`)
 			change(path, map[string]any{"name": "default-ams3"}).invalid("a VPC with the name default-ams3 already exists in your account")
 			change(path, map[string]any{"name": "inner", "description": long}).invalid("description is too long (maximum is 255 characters)")
-			change(path, map[string]any{"name": "inner", "default": "maybe"}).invalid(`"maybe" is neither true nor false`)
+			change(path, map[string]any{"name": "inner", "default": "maybe"}).invalid(`default must be true or false, not "maybe"`)
 		}
 		a.get(path).shows("vpc.description", `""`)
 	})

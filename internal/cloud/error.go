@@ -3,6 +3,7 @@ package cloud
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Code says what kind of failure an Error is. The text is the `id` of the
@@ -42,8 +43,32 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalid reports a request that is understood but cannot be done (422).
-func Invalid(format string, args ...any) *Error { return Errorf(CodeInvalid, format, args...) }
+// maxRepeated is how much of a request's text a message repeats.
+const maxRepeated = 300
+
+// Invalid reports a request that is understood but cannot be done (422). What
+// it repeats of the request is kept short.
+func Invalid(format string, args ...any) *Error {
+	short := make([]any, len(args))
+	for i, arg := range args {
+		if text, is := arg.(string); is {
+			arg = Clip(text, maxRepeated)
+		}
+		short[i] = arg
+	}
+	return Errorf(CodeInvalid, format, short...)
+}
+
+// Clip cuts a text after so many bytes, between characters, and shows that.
+func Clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "..."
+}
 
 // Conflict reports a request that the present state forbids (409).
 func Conflict(format string, args ...any) *Error { return Errorf(CodeConflict, format, args...) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,15 @@ var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a
 // IsUUID reports whether id has the form of a UUID, in lower case.
 func IsUUID(id string) bool { return uuidPattern.MatchString(id) }
 
+// LowerUUID writes a UUID in lower case, as it is kept. What is none stays as
+// it is.
+func LowerUUID(id string) string {
+	if lower := strings.ToLower(id); IsUUID(lower) {
+		return lower
+	}
+	return id
+}
+
 // FormatTime writes a time as the API does: RFC 3339, UTC, whole seconds.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
@@ -38,9 +48,10 @@ func ParseTime(text string) (time.Time, error) { return time.Parse(time.RFC3339,
 // FormatID writes a numeric ID.
 func FormatID(id int64) string { return strconv.FormatInt(id, 10) }
 
-// ParseID reads a numeric ID as clients send it: digits only, and above 0.
+// ParseID reads a numeric ID as clients send it: digits only, above 0 and
+// without leading zeros, so that each thing has one ID.
 func ParseID(text string) (int64, bool) {
-	if text == "" || text[0] < '0' || text[0] > '9' {
+	if text == "" || text[0] < '1' || text[0] > '9' {
 		return 0, false
 	}
 	id, err := strconv.ParseInt(text, 10, 64)

@@ -1,6 +1,9 @@
 package cloud
 
 import (
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,6 +26,25 @@ func TestKeyFingerprint(t *testing.T) {
 	}
 }
 
+// blob encodes the fields of a key.
+func blob(fields ...string) string {
+	var b []byte
+	for _, field := range fields {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(field))), field...)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// Each type of key that ssh knows is taken.
+func TestKeyTypes(t *testing.T) {
+	for kind, n := range keyFields {
+		fields := append([]string{kind}, slices.Repeat([]string{strings.Repeat("x", 32)}, n)...)
+		if _, err := KeyFingerprint(kind + " " + blob(fields...)); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
 // What ssh would not take as a key is refused, with the text of the API.
 func TestKeyFingerprintRefuses(t *testing.T) {
 	const ed25519 = "AAAAC3NzaC1lZDI1NTE5AAAAIB+QgE6YlxmFhx9nFY0YBRkdQbdOkHxQXlbJQ4Sg8i0Z"
@@ -36,6 +58,13 @@ func TestKeyFingerprintRefuses(t *testing.T) {
 		"another type inside": "ssh-rsa " + ed25519,
 		"two keys":            "ssh-ed25519 " + ed25519 + "\nssh-ed25519 " + ed25519,
 		"a NUL":               "ssh-ed25519 " + ed25519 + " me\x00",
+		"an unknown type":     "ssh-foo " + blob("ssh-foo", "x"),
+		"a certificate":       "ssh-ed25519-cert-v01@openssh.com " + blob("ssh-ed25519-cert-v01@openssh.com", "x"),
+		"a field too few":     "ssh-rsa " + blob("ssh-rsa", "e"),
+		"a field too many":    "ssh-rsa " + blob("ssh-rsa", "e", "n", "x"),
+		"an empty field":      "ssh-rsa " + blob("ssh-rsa", "e", ""),
+		"a short ed25519":     "ssh-ed25519 " + blob("ssh-ed25519", "x"),
+		"more after it":       "ssh-ed25519 " + ed25519[:len(ed25519)-1] + "ZAAAA",
 		"options before it":   `no-pty ssh-ed25519 ` + ed25519,
 	} {
 		if got, err := KeyFingerprint(key); CodeOf(err) != CodeInvalid || !strings.HasPrefix(err.Error(), "Key invalid, key should be of the format") {

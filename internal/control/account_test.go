@@ -30,7 +30,7 @@ func TestTokens(t *testing.T) {
 		if _, err := accounts.AddToken(c.Context(), c.who.Account, "again", "full-secret", nil, 0); err == nil || err.Error() != "this token exists already" {
 			c.Errorf("the same secret again: %v", err)
 		}
-		if _, err := accounts.AddToken(c.Context(), 17, "nobody's", "secret", nil, 0); err == nil || err.Error() != "there is no account 17" {
+		if _, err := accounts.AddToken(c.Context(), 17, "nobody's", "secret", nil, 0); err == nil || err.Error() != "there is no account 17; see cistern account list" {
 			c.Errorf("a token of nobody: %v", err)
 		}
 		who, err := authenticate("short-secret")

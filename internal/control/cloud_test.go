@@ -224,6 +224,8 @@ func (c *testCloud) do(call func(ctx context.Context) error) error {
 			return err
 		case <-woken:
 			c.settle()
+		case <-time.After(time.Minute):
+			c.Fatalf("a call has not returned after a minute, and %d operations are unfinished", c.query(`SELECT COUNT(*) FROM actions WHERE status = 'in-progress'`))
 		}
 	}
 }

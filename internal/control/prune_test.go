@@ -125,6 +125,8 @@ func (c *pruneCloud) awaited(call func() error) {
 		case <-c.Runner().Woken():
 			_, err := c.Runner().RunDue(c.Context())
 			c.must(err)
+		case <-time.After(time.Minute):
+			c.Fatal("a call has not returned after a minute")
 		}
 	}
 }

@@ -30,12 +30,6 @@ func (a snapshotArgs) ref(account int64) engine.Ref {
 
 // SnapshotVolume copies a volume and returns the snapshot when it is complete.
 func (p *Plane) SnapshotVolume(ctx context.Context, who cloud.Actor, volume, name string, tags []string) (snapshot cloud.VolumeSnapshot, err error) {
-	if err := cloud.CheckImageName(name); err != nil {
-		return snapshot, err
-	}
-	if err := cloud.CheckTags(tags); err != nil {
-		return snapshot, err
-	}
 	action, err := p.store.ID(ctx, store.ActionIDs)
 	if err != nil {
 		return snapshot, err
@@ -44,6 +38,12 @@ func (p *Plane) SnapshotVolume(ctx context.Context, who cloud.Actor, volume, nam
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
 		v, err := tx.LockVolume(who.Account, volume)
 		if err != nil {
+			return err
+		}
+		if err := cloud.CheckImageName(name); err != nil {
+			return err
+		}
+		if err := cloud.CheckTags(tags); err != nil {
 			return err
 		}
 		s := cloud.VolumeSnapshot{

@@ -12,6 +12,9 @@ func (p *Plane) AddSSHKey(ctx context.Context, who cloud.Actor, name, publicKey 
 	if name == "" || publicKey == "" {
 		return cloud.SSHKey{}, cloud.Invalid("Both name and public_key are required")
 	}
+	if err := cloud.CheckKeyName(name); err != nil {
+		return cloud.SSHKey{}, err
+	}
 	fingerprint, err := cloud.KeyFingerprint(publicKey)
 	if err != nil {
 		return cloud.SSHKey{}, err
@@ -51,11 +54,14 @@ func (p *Plane) SSHKeys(ctx context.Context, who cloud.Actor, page cloud.Page) (
 
 // RenameSSHKey changes a key's name.
 func (p *Plane) RenameSSHKey(ctx context.Context, who cloud.Actor, identifier, name string) (key cloud.SSHKey, err error) {
-	if name == "" {
-		return key, cloud.Invalid("name is required")
-	}
 	err = p.store.Write(ctx, func(tx *store.Tx) (err error) {
 		if key, err = tx.SSHKey(who.Account, identifier); err != nil {
+			return err
+		}
+		if name == "" {
+			return cloud.Invalid("name is required")
+		}
+		if err := cloud.CheckKeyName(name); err != nil {
 			return err
 		}
 		key.Name = name
