@@ -96,6 +96,10 @@ func (d Droplet) Allow(action ActionType) error {
 		if !on {
 			return Invalid("Droplet is currently off. Please power it on to run this event.")
 		}
+	case ActionResize:
+		if on {
+			return Invalid("Droplet is currently on. Please power it off to run this event.")
+		}
 	case ActionEnableBackups:
 		if d.Backups.Enabled() {
 			return Invalid("Backups have already been enabled on this Droplet.")

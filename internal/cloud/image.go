@@ -53,6 +53,10 @@ type Image struct {
 // Public reports whether everybody may use the image.
 func (i Image) Public() bool { return i.Account == 0 && i.Status != ImageRetired }
 
+// TakesIPv6 reports whether a Droplet with the image may have an IPv6 address:
+// nobody knows how a custom image sets up its network.
+func (i Image) TakesIPv6() bool { return i.Type != ImageCustom }
+
 // Ref names the image for holds and actions.
 func (i Image) Ref() Ref { return Ref{KindImage, FormatID(i.ID)} }
 

@@ -43,16 +43,11 @@ func (p *Plane) BackupPolicies(ctx context.Context, who cloud.Actor, page cloud.
 	return p.Droplets(ctx, who, cloud.DropletFilter{}, page)
 }
 
-// isBackupAction reports whether an action sets a backup policy.
-func isBackupAction(t cloud.ActionType) bool {
-	return t == cloud.ActionEnableBackups || t == cloud.ActionDisableBackups || t == cloud.ActionChangeBackupPolicy
-}
-
 // backupPolicy is the policy that an action sets: with none given the default
 // one, and to disable backups that of never.
 func (a DropletAction) backupPolicy() (policy cloud.BackupPolicy, err error) {
 	switch {
-	case !isBackupAction(a.Type) || a.Type == cloud.ActionDisableBackups:
+	case a.Type == cloud.ActionDisableBackups:
 		return policy, nil
 	case a.Type == cloud.ActionChangeBackupPolicy && (a.Backups == nil || a.Backups.Plan == ""):
 		return policy, cloud.Invalid("backup_policy is required, with its plan: daily or weekly")
@@ -60,6 +55,19 @@ func (a DropletAction) backupPolicy() (policy cloud.BackupPolicy, err error) {
 		policy = *a.Backups
 	}
 	return policy.Check()
+}
+
+func checkBackupPolicy(a DropletAction) error {
+	_, err := a.backupPolicy()
+	return err
+}
+
+func beginBackupPolicy(b dropletBeginning) (cloud.Action, error) {
+	policy, err := b.request.backupPolicy()
+	if err != nil {
+		return cloud.Action{}, err
+	}
+	return begin(b.tx, b.Plane, dropletBackupPolicy, b.new, dropletArgs{Droplet: b.droplet.ID, Backups: policy})
 }
 
 func (p *Plane) saveBackupPolicy(tx *store.Tx, run *op.Run[dropletArgs]) error {

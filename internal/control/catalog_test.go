@@ -25,6 +25,8 @@ func testCatalog() cloud.Catalog {
 		Sizes: []cloud.Size{
 			{Slug: testSize, VCPUs: 1, Memory: 1024, Disk: 25, Regions: everywhere, Available: true},
 			{Slug: "s-2vcpu-2gb", VCPUs: 2, Memory: 2048, Disk: 60, Regions: []string{"nyc3"}, Available: true},
+			{Slug: "s-small", VCPUs: 1, Memory: 512, Disk: 10, Regions: everywhere, Available: true},
+			{Slug: "s-elsewhere", VCPUs: 2, Memory: 2048, Disk: 60, Regions: []string{"ams3"}, Available: true},
 			{Slug: "s-sold-out", VCPUs: 1, Memory: 512, Disk: 10, Regions: everywhere},
 			{Slug: "gpu-1", VCPUs: 8, Memory: 65536, Disk: 500, Regions: everywhere, Available: true, GPUInfo: &cloud.GPUInfo{Count: 1}},
 		},

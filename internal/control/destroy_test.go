@@ -78,8 +78,8 @@ func TestNothingBeginsWhileADropletIsDestroyed(t *testing.T) {
 			wantError(c, c.plane.DestroySelected(ctx, c.who, id, nil), cloud.CodeConflict, alreadyDestroying)
 			wantError(c, c.plane.RetryDestroy(ctx, c.who, id), cloud.CodeConflict, alreadyDestroying)
 			wantPending(c, c.plane.DeleteDroplet(ctx, c.who, id))
-			for action := range dropletPlans {
-				_, err := c.plane.StartDropletAction(ctx, c.who, id, DropletAction{Type: action, Name: "name", Backups: &dailyBackups})
+			for action := range dropletVerbs {
+				_, err := c.plane.StartDropletAction(ctx, c.who, id, DropletAction{Type: action, Name: "name", Image: testImage, Backups: &dailyBackups})
 				wantPending(c, err)
 			}
 			_, err := c.plane.AttachVolume(ctx, c.who, spare.ID, id)

@@ -43,54 +43,100 @@ type dropletArgs struct {
 	Window  time.Time          `json:"window,omitzero"`
 }
 
-// dropletPlans are the actions that users may ask for by type.
-var dropletPlans = map[cloud.ActionType]*op.Plan[*Plane, dropletArgs]{
-	cloud.ActionPowerOn:    dropletPowerOn,
-	cloud.ActionPowerOff:   dropletPowerOff,
-	cloud.ActionShutdown:   dropletShutdown,
-	cloud.ActionReboot:     dropletReboot,
-	cloud.ActionPowerCycle: dropletPowerCycle,
-	cloud.ActionRename:     dropletRename,
-	cloud.ActionSnapshot:   dropletSnapshot,
-
-	cloud.ActionEnableBackups:      dropletBackupPolicy,
-	cloud.ActionDisableBackups:     dropletBackupPolicy,
-	cloud.ActionChangeBackupPolicy: dropletBackupPolicy,
-}
-
-// unbuiltActions are types that the API has and this server does not yet.
-var unbuiltActions = map[cloud.ActionType]bool{
-	"resize": true, "rebuild": true, "restore": true, "password_reset": true, "change_kernel": true,
-	"enable_ipv6": true, "enable_private_networking": true,
-}
-
-// DropletAction is a request for an action on a Droplet.
+// DropletAction is a request for an action on a Droplet. What its type does not
+// take is ignored.
 type DropletAction struct {
-	Type cloud.ActionType
-	Name string // of a rename or a snapshot
+	Type  cloud.ActionType
+	Name  string // of a rename or a snapshot
+	Size  string // of a resize
+	Disk  bool   // whether a resize makes the disk larger too
+	Image string // of a rebuild or a restore: an ID or a slug
 	// Backups is the policy to enable or change to; nil is none given.
 	Backups *cloud.BackupPolicy
 }
 
-func (a DropletAction) check(who cloud.Actor) error {
-	_, known := dropletPlans[a.Type]
+// dropletVerb is how one type of action is asked for and begun.
+type dropletVerb struct {
+	// check refuses what can be told without the store; nil refuses nothing.
+	check func(DropletAction) error
+	// scope is what the token needs beside droplet:update, if anything.
+	scope cloud.Scope
+	// byTag says that all Droplets with a tag may be asked for it at once.
+	byTag bool
+	// makesImage says that it is begun with the ID of a new image.
+	makesImage bool
+	begin      func(dropletBeginning) (cloud.Action, error)
+}
+
+// dropletBeginning is an action on a Droplet in the transaction that begins it:
+// the Droplet is free, and its power state allows the action.
+type dropletBeginning struct {
+	*Plane
+	tx      *store.Tx
+	droplet cloud.Droplet
+	request DropletAction
+	image   int64 // a new image's ID, for a verb that makes one
+	new     op.New
+}
+
+// dropletVerbs are the actions that users may ask for by type.
+var dropletVerbs = map[cloud.ActionType]dropletVerb{
+	cloud.ActionPowerOn:    {byTag: true, begin: simply(dropletPowerOn)},
+	cloud.ActionPowerOff:   {byTag: true, begin: simply(dropletPowerOff)},
+	cloud.ActionShutdown:   {byTag: true, begin: simply(dropletShutdown)},
+	cloud.ActionReboot:     {begin: simply(dropletReboot)},
+	cloud.ActionPowerCycle: {byTag: true, begin: simply(dropletPowerCycle)},
+	cloud.ActionRename:     {check: checkRename, begin: simply(dropletRename)},
+	cloud.ActionSnapshot: {
+		check: checkSnapshot, scope: "image:create", byTag: true, makesImage: true, begin: beginSnapshot,
+	},
+	cloud.ActionResize:                  {scope: "droplet:create", begin: beginResize},
+	cloud.ActionRebuild:                 {check: checkDiskImage, scope: "droplet:admin", begin: beginRebuild},
+	cloud.ActionRestore:                 {check: checkDiskImage, scope: "droplet:admin", begin: beginRestore},
+	cloud.ActionPasswordReset:           {scope: "droplet:admin", begin: beginPasswordReset},
+	cloud.ActionEnableIPv6:              {byTag: true, begin: beginEnableIPv6},
+	cloud.ActionEnablePrivateNetworking: {byTag: true, begin: simply(dropletEnablePrivateNetworking)},
+	cloud.ActionEnableBackups:           {check: checkBackupPolicy, byTag: true, begin: beginBackupPolicy},
+	cloud.ActionDisableBackups:          {byTag: true, begin: beginBackupPolicy},
+	cloud.ActionChangeBackupPolicy:      {check: checkBackupPolicy, begin: beginBackupPolicy},
+}
+
+// refusedActions are types that the API knows, and why no Droplet takes them.
+var refusedActions = map[cloud.ActionType]string{
+	"change_kernel": "Droplets run the kernel of their own system; change it from within the Droplet.",
+	"upgrade":       "There is nothing to upgrade this Droplet to.",
+}
+
+// verb finds how an action is carried out, or refuses what can be told without
+// the store.
+func (a DropletAction) verb(who cloud.Actor) (dropletVerb, error) {
+	verb, known := dropletVerbs[a.Type]
+	refusal, refused := refusedActions[a.Type]
 	switch {
-	case unbuiltActions[a.Type]:
-		return cloud.Errorf(cloud.CodeNotImplemented, "This server does not do the action %q yet.", a.Type)
+	case refused:
+		return verb, cloud.Invalid("%s", refusal)
 	case !known:
-		return cloud.Invalid("You specified an invalid action type.")
-	case a.Type == cloud.ActionRename:
-		return cloud.CheckDropletName(a.Name)
-	case a.Type == cloud.ActionSnapshot && a.Name != "":
-		if err := cloud.CheckImageName(a.Name); err != nil {
-			return err
+		return verb, cloud.Invalid("You specified an invalid action type.")
+	}
+	if verb.check != nil {
+		if err := verb.check(a); err != nil {
+			return verb, err
 		}
 	}
-	if a.Type == cloud.ActionSnapshot {
-		return who.Require("image:create")
+	if verb.scope != "" {
+		return verb, who.Require(verb.scope)
 	}
-	_, err := a.backupPolicy()
-	return err
+	return verb, nil
+}
+
+func checkRename(a DropletAction) error { return cloud.CheckDropletName(a.Name) }
+
+// checkSnapshot accepts a snapshot without a name: it is given one.
+func checkSnapshot(a DropletAction) error {
+	if a.Name == "" {
+		return nil
+	}
+	return cloud.CheckImageName(a.Name)
 }
 
 // StartDropletAction starts an action and returns it without waiting. It fails
@@ -99,44 +145,63 @@ func (p *Plane) StartDropletAction(ctx context.Context, who cloud.Actor, droplet
 	if _, err := p.Droplet(ctx, who, droplet); err != nil { // before its request is judged
 		return action, err
 	}
-	if err := a.check(who); err != nil {
-		return action, err
-	}
-	id, err := p.store.ID(ctx, store.ActionIDs)
+	verb, err := a.verb(who)
 	if err != nil {
 		return action, err
 	}
-	var image int64
-	if a.Type == cloud.ActionSnapshot {
-		if image, err = p.store.ID(ctx, store.ImageIDs); err != nil {
-			return action, err
-		}
+	ids, images, err := p.actionIDs(ctx, verb, 1)
+	if err != nil {
+		return action, err
 	}
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
 		d, err := tx.LockDroplet(who.Account, droplet)
 		if err != nil {
 			return err
 		}
-		if err := d.Allow(a.Type); err != nil {
-			return err
-		}
-		args := dropletArgs{Droplet: d.ID, Name: a.Name, Image: image}
-		if args.Backups, err = a.backupPolicy(); err != nil {
-			return err
-		}
-		if image != 0 {
-			snapshot := newSnapshot(d, image, a.Name, tx.Now)
-			args.Name = snapshot.Name
-			if err := tx.AddImage(snapshot); err != nil {
-				return err
-			}
-		}
-		action, err = begin(tx, p, dropletPlans[a.Type], op.New{
-			ID: id, Account: who.Account, Type: a.Type, About: d.Ref(), Region: d.Region, Holds: []cloud.Ref{d.Ref()},
-		}, args)
+		action, err = p.beginDropletAction(tx, verb, d, a, ids[0], images[0])
 		return err
 	})
 	return action, err
+}
+
+// actionIDs takes the IDs of n actions, and of what they make: 0 for those that
+// make nothing.
+func (p *Plane) actionIDs(ctx context.Context, verb dropletVerb, n int) (ids, images []int64, err error) {
+	if ids, err = p.store.IDs(ctx, store.ActionIDs, n); err != nil {
+		return nil, nil, err
+	}
+	images = make([]int64, n)
+	if verb.makesImage {
+		images, err = p.store.IDs(ctx, store.ImageIDs, n)
+	}
+	return ids, images, err
+}
+
+// beginDropletAction begins an action on a Droplet whose state allows it.
+func (p *Plane) beginDropletAction(tx *store.Tx, verb dropletVerb, d cloud.Droplet, a DropletAction, id, image int64) (cloud.Action, error) {
+	if err := d.Allow(a.Type); err != nil {
+		return cloud.Action{}, err
+	}
+	return verb.begin(dropletBeginning{
+		Plane: p, tx: tx, droplet: d, request: a, image: image, new: op.New{
+			ID: id, Account: d.Account, Type: a.Type, About: d.Ref(), Region: d.Region, Holds: []cloud.Ref{d.Ref()},
+		},
+	})
+}
+
+// simply begins a plan that needs to know nothing but the Droplet and a name.
+func simply(plan *op.Plan[*Plane, dropletArgs]) func(dropletBeginning) (cloud.Action, error) {
+	return func(b dropletBeginning) (cloud.Action, error) {
+		return begin(b.tx, b.Plane, plan, b.new, dropletArgs{Droplet: b.droplet.ID, Name: b.request.Name})
+	}
+}
+
+func beginSnapshot(b dropletBeginning) (cloud.Action, error) {
+	image := newSnapshot(b.droplet, b.image, b.request.Name, b.tx.Now)
+	if err := b.tx.AddImage(image); err != nil {
+		return cloud.Action{}, err
+	}
+	return begin(b.tx, b.Plane, dropletSnapshot, b.new, dropletArgs{Droplet: b.droplet.ID, Name: image.Name, Image: image.ID})
 }
 
 // newSnapshot is the image that a snapshot will be. Its creation is the
@@ -207,11 +272,8 @@ func (p *Plane) powerCycleMachine(ctx context.Context, run *op.Run[dropletArgs])
 // savePower records what the engine said, not what was asked for: a guest may
 // ignore a shutdown.
 func (p *Plane) savePower(tx *store.Tx, run *op.Run[dropletArgs]) error {
-	status := cloud.DropletOff
-	if running, _ := run.Kept().(bool); running {
-		status = cloud.DropletActive
-	}
-	return tx.SetDropletStatus(run.Args.Droplet, status)
+	running, _ := run.Kept().(bool)
+	return tx.SetDropletStatus(run.Args.Droplet, powerStatus(running))
 }
 
 func (p *Plane) saveName(tx *store.Tx, run *op.Run[dropletArgs]) error {

@@ -169,6 +169,8 @@ func (c *creation) findImage() (err error) {
 		return invalid
 	case err == nil && c.image.MinDiskSize > c.size.Disk:
 		return cloud.Invalid("The image you specified requires a larger disk than the selected size provides.")
+	case err == nil && c.request.IPv6 && !c.image.TakesIPv6():
+		return errNoIPv6()
 	}
 	return err
 }
@@ -176,7 +178,7 @@ func (c *creation) findImage() (err error) {
 // findAgent decides whether the Droplet agent is installed: where the system
 // takes it, unless told otherwise.
 func (c *creation) findAgent() error {
-	supported := slices.Contains(agentDistributions, c.image.Distribution)
+	supported := runsAgent(c.image)
 	wanted := c.request.Agent
 	c.agent = supported && (wanted == nil || *wanted)
 	if wanted != nil && *wanted && !supported {
@@ -187,6 +189,8 @@ func (c *creation) findAgent() error {
 
 // agentDistributions are the systems that the Droplet agent runs on.
 var agentDistributions = []string{"CentOS", "Debian", "Fedora", "Rocky Linux", "Ubuntu"}
+
+func runsAgent(i cloud.Image) bool { return slices.Contains(agentDistributions, i.Distribution) }
 
 // findImage reads an image by its ID or slug.
 func findImage(tx *store.Tx, account int64, idOrSlug string) (cloud.Image, error) {
@@ -307,8 +311,7 @@ func (c *creation) add(id int64, name string, place int64) (cloud.Droplet, error
 		VolumeIDs: []string{}, SnapshotIDs: []int64{}, BackupIDs: []int64{}, Tags: []string{},
 	}
 	if d.IPv6 {
-		index := slices.IndexFunc(c.catalog.Regions, func(r cloud.Region) bool { return r.Slug == d.Region })
-		d.PublicIPv6, d.IPv6Gateway = cloud.PublicIPv6(index, d.ID)
+		d.PublicIPv6, d.IPv6Gateway = c.publicIPv6(d)
 	}
 	err := c.insert(&d, place)
 	if err != nil {

@@ -23,12 +23,10 @@ func (p *Plane) createMachine(ctx context.Context, run *op.Run[createArgs]) erro
 		return err
 	}
 	return work(p.engine.CreateMachine(ctx, do(run), engine.Machine{
-		Ref:    machineRef(d),
-		Shape:  engine.Shape{VCPUs: d.VCPUs, Memory: d.Memory, Disk: d.Disk},
-		Region: d.Region,
-		Image: engine.Image{
-			Ref: imageRef(d.Image.Account, d.Image.ID, d.Image.Name), Slug: d.Image.Slug, Base: d.Image.Account == 0,
-		},
+		Ref:     machineRef(d),
+		Shape:   shape(d),
+		Region:  d.Region,
+		Image:   engineImage(d.Image),
 		Network: network(d, ""), Firewall: firewall, PublicKeys: d.PublicKeys, UserData: d.UserData,
 	}))
 }

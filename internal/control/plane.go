@@ -51,7 +51,8 @@ type Config struct {
 // plans lists every kind of operation. One that is not here is not carried out.
 var plans = []op.Runnable[*Plane]{
 	dropletCreate, dropletPowerOn, dropletPowerOff, dropletShutdown, dropletReboot, dropletPowerCycle,
-	dropletRename, dropletSnapshot, dropletDestroy, dropletBackup, dropletBackupPolicy,
+	dropletRename, dropletSnapshot, dropletResize, dropletRebuild, dropletRestore, dropletPasswordReset,
+	dropletEnableIPv6, dropletEnablePrivateNetworking, dropletDestroy, dropletBackup, dropletBackupPolicy,
 	imageDelete,
 	volumeCreate, volumeDelete, volumeAttach, volumeDetach, volumeResize,
 	volumeSnapshot, volumeSnapshotDelete,

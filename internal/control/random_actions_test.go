@@ -48,11 +48,22 @@ func (u *user) createWithVolume() {
 
 var someActions = []cloud.ActionType{
 	cloud.ActionPowerOn, cloud.ActionPowerOff, cloud.ActionShutdown, cloud.ActionReboot,
-	cloud.ActionPowerCycle, cloud.ActionRename, cloud.ActionSnapshot,
+	cloud.ActionPowerCycle, cloud.ActionRename, cloud.ActionSnapshot, cloud.ActionResize, cloud.ActionRebuild,
+	cloud.ActionPasswordReset, cloud.ActionEnableIPv6, cloud.ActionEnablePrivateNetworking,
+}
+
+// someAction is a request for any of them. Whatever else it says counts for
+// some only.
+func (u *user) someAction() DropletAction {
+	return DropletAction{
+		Type: rapid.SampledFrom(someActions).Draw(u.r, "action"), Name: u.name("name"),
+		Size: rapid.SampledFrom([]string{testSize, "s-2vcpu-2gb"}).Draw(u.r, "size"), Disk: rapid.Bool().Draw(u.r, "disk"),
+		Image: rapid.SampledFrom([]string{testImage, "freebsd-x64", "large-x64"}).Draw(u.r, "image"),
+	}
 }
 
 func (u *user) actOnSome() {
-	d, a := u.someDroplet(), DropletAction{Type: rapid.SampledFrom(someActions).Draw(u.r, "action"), Name: u.name("name")}
+	d, a := u.someDroplet(), u.someAction()
 	u.ask(func(ctx context.Context) error { return second(u.plane.StartDropletAction(ctx, u.who, d.ID, a)) })
 }
 

@@ -100,15 +100,49 @@ func TestAnotherAccountsThingsDoNotExist(t *testing.T) {
 func TestDropletActionRefusals(t *testing.T) {
 	eachCloud(t, func(c *testCloud) {
 		on, off := c.addDroplet("on"), c.addDroplet("off")
+		hidden, six := c.createWith("hidden", func(n *NewDroplets) { n.Private = true }), c.createWith("six", func(n *NewDroplets) { n.IPv6 = true })
+		snapshot, foreign := c.addSnapshot(off.ID, "snapshot"), c.addBackup(c.addBackedUp("foreign").ID)
+		custom := c.addCustomImage()
 		c.act(off.ID, DropletAction{Type: cloud.ActionPowerOff})
 		act := func(who cloud.Actor, d cloud.Droplet, a DropletAction) func(ctx context.Context) error {
 			return func(ctx context.Context) error { return second(c.plane.StartDropletAction(ctx, who, d.ID, a)) }
 		}
-		const isOff = "Droplet is currently off. Please power it on to run this event."
+		const (
+			isOff       = "Droplet is currently off. Please power it on to run this event."
+			noScope     = "You are not authorized to perform this operation"
+			smallerDisk = "Size can not decrease size of Droplet's disk image"
+			notBackup   = "The image is not a backup of this Droplet."
+		)
 		c.checkRules([]rule{
 			{"unknown", act(c.who, on, DropletAction{Type: "dance"}), cloud.CodeInvalid, "You specified an invalid action type."},
 			{"destroy", act(c.who, on, DropletAction{Type: cloud.ActionDestroy}), cloud.CodeInvalid, "You specified an invalid action type."},
-			{"not built", act(c.who, on, DropletAction{Type: "resize"}), cloud.CodeNotImplemented, `This server does not do the action "resize" yet.`},
+			{"kernel", act(c.who, on, DropletAction{Type: "change_kernel"}), cloud.CodeInvalid, "Droplets run the kernel of their own system; change it from within the Droplet."},
+			{"upgrade", act(c.who, on, DropletAction{Type: "upgrade"}), cloud.CodeInvalid, "There is nothing to upgrade this Droplet to."},
+			{"resize scope", act(limited(c.who, "droplet:update"), off, DropletAction{Type: cloud.ActionResize}), cloud.CodeForbidden, noScope},
+			{"rebuild scope", act(limited(c.who, "droplet:update"), off, DropletAction{Type: cloud.ActionRebuild, Image: testImage}), cloud.CodeForbidden, noScope},
+			{"restore scope", act(limited(c.who, "droplet:update"), off, DropletAction{Type: cloud.ActionRestore, Image: "1"}), cloud.CodeForbidden, noScope},
+			{"password scope", act(limited(c.who, "droplet:update"), off, DropletAction{Type: cloud.ActionPasswordReset}), cloud.CodeForbidden, noScope},
+			{"resize on", act(c.who, on, DropletAction{Type: cloud.ActionResize, Size: "s-2vcpu-2gb"}), cloud.CodeInvalid, "Droplet is currently on. Please power it off to run this event."},
+			{"no size", act(c.who, off, DropletAction{Type: cloud.ActionResize}), cloud.CodeInvalid, "You specified an invalid size for the Droplet."},
+			{"sold out size", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: "s-sold-out"}), cloud.CodeInvalid, "You specified an invalid size for the Droplet."},
+			{"same size", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: testSize}), cloud.CodeInvalid, "The droplet is already set to this size."},
+			{"same size with disk", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: testSize, Disk: true}), cloud.CodeInvalid, "The droplet is already set to this size."},
+			{"smaller disk", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: "s-small", Disk: true}), cloud.CodeInvalid, smallerDisk},
+			{"smaller disk that stays", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: "s-small"}), cloud.CodeInvalid, smallerDisk},
+			{"size elsewhere", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: "s-elsewhere"}), cloud.CodeInvalid, "Size is not available in this region."},
+			{"to GPUs", act(c.who, off, DropletAction{Type: cloud.ActionResize, Size: "gpu-1"}), cloud.CodeInvalid, "A Droplet cannot be resized between sizes with and without GPUs."},
+			{"no image", act(c.who, on, DropletAction{Type: cloud.ActionRebuild}), cloud.CodeInvalid, "Image can't be blank"},
+			{"unknown image", act(c.who, on, DropletAction{Type: cloud.ActionRebuild, Image: "beos"}), cloud.CodeInvalid, "You specified an invalid image for the Droplet."},
+			{"large image", act(c.who, on, DropletAction{Type: cloud.ActionRebuild, Image: "large-x64"}), cloud.CodeInvalid, "The image you specified requires a larger disk than the Droplet has."},
+			{"image elsewhere", act(c.who, on, DropletAction{Type: cloud.ActionRebuild, Image: "amsterdam-x64"}), cloud.CodeInvalid, "The image you specified is not available in the selected region."},
+			{"custom image", act(c.who, six, DropletAction{Type: cloud.ActionRebuild, Image: cloud.FormatID(custom.ID)}), cloud.CodeInvalid, "image is not compatible with ipv6"},
+			{"restore nothing", act(c.who, on, DropletAction{Type: cloud.ActionRestore}), cloud.CodeInvalid, "Image can't be blank"},
+			{"restore unknown", act(c.who, on, DropletAction{Type: cloud.ActionRestore, Image: "7"}), cloud.CodeInvalid, notBackup},
+			{"restore base", act(c.who, on, DropletAction{Type: cloud.ActionRestore, Image: testImage}), cloud.CodeInvalid, notBackup},
+			{"restore snapshot", act(c.who, off, DropletAction{Type: cloud.ActionRestore, Image: cloud.FormatID(snapshot.ID)}), cloud.CodeInvalid, notBackup},
+			{"restore foreign", act(c.who, off, DropletAction{Type: cloud.ActionRestore, Image: cloud.FormatID(foreign.ID)}), cloud.CodeInvalid, notBackup},
+			{"IPv6 again", act(c.who, six, DropletAction{Type: cloud.ActionEnableIPv6}), cloud.CodeInvalid, "IPv6 has already been enabled on this Droplet."},
+			{"IPv6 without public networking", act(c.who, hidden, DropletAction{Type: cloud.ActionEnableIPv6}), cloud.CodeInvalid, "The droplet has no public networking."},
 			{"scope", act(limited(c.who, "droplet:update"), on, DropletAction{Type: cloud.ActionSnapshot}), cloud.CodeForbidden, "You are not authorized to perform this operation"},
 			{"bad name", act(c.who, on, DropletAction{Type: cloud.ActionRename, Name: "a_b"}), cloud.CodeInvalid, "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)"},
 			{"long snapshot", act(c.who, on, DropletAction{Type: cloud.ActionSnapshot, Name: strings.Repeat("a", 256)}), cloud.CodeInvalid, "Name is invalid: it must have 1 to 255 characters"},

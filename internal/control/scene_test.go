@@ -29,6 +29,16 @@ func (c *testCloud) addDroplet(name string) cloud.Droplet {
 	return c.droplet(d.ID)
 }
 
+// createWith makes a Droplet that runs, with more than its name.
+func (c *testCloud) createWith(name string, more func(n *NewDroplets)) cloud.Droplet {
+	c.Helper()
+	n := newDroplet(name)
+	more(&n)
+	d := c.create(n)
+	c.settle()
+	return c.droplet(d.ID)
+}
+
 // droplet reads a Droplet that is there.
 func (c *testCloud) droplet(id int64) cloud.Droplet {
 	c.Helper()
@@ -110,6 +120,14 @@ func (c *testCloud) addSnapshot(droplet int64, name string) cloud.Image {
 		c.Fatalf("no snapshot: %v", err)
 	}
 	return images[len(images)-1]
+}
+
+// addCustomImage makes an image that looks like one of its owner's own.
+func (c *testCloud) addCustomImage() cloud.Image {
+	c.Helper()
+	image := c.addSnapshot(c.addDroplet("source").ID, "custom")
+	c.exec(`UPDATE images SET type = $1 WHERE id = $2`, string(cloud.ImageCustom), image.ID)
+	return image
 }
 
 // act carries out an action on a Droplet, which completes.

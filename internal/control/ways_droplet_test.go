@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -96,6 +97,82 @@ func rename(c *testCloud) scenario {
 func snapshotDroplet(c *testCloud) scenario {
 	a := DropletAction{Type: cloud.ActionSnapshot, Name: "nightly"}
 	return acting(c, c.addDroplet("web"), a, func(d cloud.Droplet) bool { return len(d.SnapshotIDs) == 1 })
+}
+
+// actingOff is acting on a Droplet that is off.
+func actingOff(c *testCloud, a DropletAction, done func(d cloud.Droplet) bool) scenario {
+	d := c.addDroplet("web")
+	c.act(d.ID, DropletAction{Type: cloud.ActionPowerOff})
+	return acting(c, d, a, done)
+}
+
+func resizeWithDisk(c *testCloud) scenario {
+	a := DropletAction{Type: cloud.ActionResize, Size: "s-2vcpu-2gb", Disk: true}
+	return actingOff(c, a, func(d cloud.Droplet) bool {
+		return isOff(d) && d.Size == a.Size && d.VCPUs == 2 && d.Memory == 2048 && d.Disk == 60
+	})
+}
+
+func resizeWithoutDisk(c *testCloud) scenario {
+	a := DropletAction{Type: cloud.ActionResize, Size: "s-2vcpu-2gb"}
+	return actingOff(c, a, func(d cloud.Droplet) bool {
+		return isOff(d) && d.Size == a.Size && d.VCPUs == 2 && d.Memory == 2048 && d.Disk == 25
+	})
+}
+
+func rebuildOn(c *testCloud) scenario {
+	d := c.addDroplet("web")
+	image := c.addSnapshot(c.addDroplet("other").ID, "golden")
+	a := DropletAction{Type: cloud.ActionRebuild, Image: cloud.FormatID(image.ID)}
+	return acting(c, d, a, func(d cloud.Droplet) bool { return isOn(d) && d.Image.ID == image.ID })
+}
+
+func rebuildOff(c *testCloud) scenario {
+	a := DropletAction{Type: cloud.ActionRebuild, Image: "freebsd-x64"}
+	return actingOff(c, a, func(d cloud.Droplet) bool { return isOn(d) && d.Image.Slug == a.Image && !d.Agent })
+}
+
+func restoreOn(c *testCloud) scenario {
+	d := c.addBackedUp("web")
+	backup := c.addBackup(d.ID)
+	a := DropletAction{Type: cloud.ActionRestore, Image: cloud.FormatID(backup.ID)}
+	return acting(c, d, a, func(d cloud.Droplet) bool { return isOn(d) && d.Image.ID == backup.ID })
+}
+
+func resetPasswordOn(c *testCloud) scenario {
+	return resettingPassword(c, acting(c, c.addDroplet("web"), DropletAction{Type: cloud.ActionPasswordReset}, isOn))
+}
+
+func resetPasswordOff(c *testCloud) scenario {
+	return resettingPassword(c, actingOff(c, DropletAction{Type: cloud.ActionPasswordReset}, isOn))
+}
+
+// resettingPassword adds that the guest was given a new password. After a
+// failure it may have one that counts from its next start, and nothing else is
+// different.
+func resettingPassword(c *testCloud, s scenario) scenario {
+	done, before, world := s.done, c.resources(), c.world()
+	s.done = func() bool { return done() && c.world().Machines[0].Passwords > 0 }
+	s.failed = func() {
+		after := c.world()
+		after.Machines[0].Passwords = world.Machines[0].Passwords
+		if !reflect.DeepEqual(c.resources(), before) || !reflect.DeepEqual(after, world) {
+			c.Errorf("left behind: the hypervisor has\n%+v\nand had\n%+v", after, world)
+		}
+	}
+	return s
+}
+
+func enableIPv6(c *testCloud) scenario {
+	d := c.addDroplet("web")
+	c.addReservedIP(d.ID)
+	return acting(c, d, DropletAction{Type: cloud.ActionEnableIPv6}, func(d cloud.Droplet) bool {
+		return d.IPv6 && d.PublicIPv6 != "" && d.IPv6Gateway != "" && d.ReservedIP != ""
+	})
+}
+
+func enablePrivateNetworking(c *testCloud) scenario {
+	return acting(c, c.addDroplet("web"), DropletAction{Type: cloud.ActionEnablePrivateNetworking}, isOn)
 }
 
 // family is a Droplet with one of everything that can belong to it.

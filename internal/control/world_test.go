@@ -117,7 +117,7 @@ func (c *testCloud) checkMachines(droplets []cloud.Droplet, machines []sim.Machi
 		want := sim.Machine{
 			ID: m.ID, Account: d.Account, Name: m.Name, Region: d.Region, Host: d.Host,
 			Running: d.Status == cloud.DropletActive, VCPUs: d.VCPUs, Memory: d.Memory, Disk: d.Disk,
-			Image: image, UsedGigabytes: m.UsedGigabytes, Network: network(d, d.ReservedIP), Firewall: c.wantedFirewall(d),
+			Image: image, UsedGigabytes: m.UsedGigabytes, Network: network(d, d.ReservedIP), Passwords: m.Passwords, Firewall: c.wantedFirewall(d),
 		}
 		if !reflect.DeepEqual(m, want) {
 			c.Errorf("Droplet %d (%s, %s) has the machine\n%+v\nwant\n%+v", d.ID, d.Name, d.Status, m, want)

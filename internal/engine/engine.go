@@ -43,11 +43,17 @@ type MachineEngine interface {
 	// ResetMachine restarts a running machine: at once when hard, else after
 	// asking the guest. A machine that does not run is refused.
 	ResetMachine(ctx context.Context, w Work, machine Ref, hard bool) (Progress, error)
-	// ResizeMachine gives a stopped machine another shape. Its disk only grows.
+	// ResizeMachine gives a stopped machine another shape. Its disk only grows,
+	// except that taking the work back, with the shape that the machine had
+	// before, makes it what it was: nothing has run on it meanwhile. A machine
+	// that has the shape already is left alone.
 	ResizeMachine(ctx context.Context, w Work, machine Ref, shape Shape) (Progress, error)
 	// DestroyMachine removes a machine and its disk, running or not. Volumes
 	// that are attached become free; they are never removed with it.
 	DestroyMachine(ctx context.Context, w Work, machine Ref) (Progress, error)
+	// ResetPassword has a machine's guest give root a new random password when
+	// it starts next, and show it on the machine's console. Nobody else is told.
+	ResetPassword(ctx context.Context, w Work, machine Ref) (Progress, error)
 	// ApplyNetwork makes a machine's network what is described, whatever it was.
 	ApplyNetwork(ctx context.Context, w Work, machine Ref, network Network) (Progress, error)
 	// ApplyFirewall makes what may pass to and from a machine what is described,
@@ -62,7 +68,9 @@ type ImageEngine interface {
 	// When done, Progress.SizeGigabytes is the image's size.
 	CopyImage(ctx context.Context, w Work, machine, image Ref) (Progress, error)
 	// ReplaceImage puts a fresh copy of an image in place of a stopped machine's
-	// disk.
+	// disk. The former disk is kept aside for as long as a done key is known, or
+	// until it is replaced again or destroyed, so that taking the work back puts
+	// it back in place, whatever the machine has done since.
 	ReplaceImage(ctx context.Context, w Work, machine Ref, image Image) (Progress, error)
 	DeleteImage(ctx context.Context, w Work, image Ref) (Progress, error)
 }
@@ -113,11 +121,12 @@ type Progress struct {
 	Host string
 }
 
-// Shape is a machine's size. Memory is in MiB, Disk in GiB.
+// Shape is a machine's size. Memory is in MiB, Disk in GiB. Operations store
+// shapes, so the names in JSON stay the same.
 type Shape struct {
-	VCPUs  int64
-	Memory int64
-	Disk   int64
+	VCPUs  int64 `json:"vcpus"`
+	Memory int64 `json:"memory"`
+	Disk   int64 `json:"disk"`
 }
 
 // Image is what a machine's disk is made from. Base images belong to the

@@ -9,6 +9,7 @@ import (
 // Operations lists the engine's verbs by the names that faults use.
 var Operations = []string{
 	"machine.create", "machine.start", "machine.stop", "machine.reset", "machine.resize", "machine.destroy",
+	"machine.password",
 	"image.copy", "image.replace", "image.delete",
 	"volume.create", "volume.resize", "volume.delete", "volume.attach", "volume.detach", "volume.snapshot",
 	"volume_snapshot.delete",

@@ -155,6 +155,26 @@ func (tx *Tx) PlaceDroplet(id int64, host string, status cloud.DropletStatus) er
 	return err
 }
 
+// ResizeDroplet changes a Droplet's size and shape.
+func (tx *Tx) ResizeDroplet(id int64, size string, vcpus, memory, disk int64) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET size = $1, vcpus = $2, memory = $3, disk = $4 WHERE id = $5`,
+		size, vcpus, memory, disk, id)
+	return err
+}
+
+// SetDropletImage changes the image that a Droplet's disk is from. The agent is
+// gone where the image does not run it.
+func (tx *Tx) SetDropletImage(id, image int64, runsAgent bool) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET image_id = $1, agent = agent AND $2 WHERE id = $3`, image, runsAgent, id)
+	return err
+}
+
+// SetDropletIPv6 gives a Droplet its IPv6 address.
+func (tx *Tx) SetDropletIPv6(id int64, ip, gateway string) error {
+	_, err := tx.t.Exec(`UPDATE droplets SET ipv6 = $1, public_ipv6 = $2, ipv6_gateway = $3 WHERE id = $4`, true, ip, gateway, id)
+	return err
+}
+
 // RenameDroplet changes a Droplet's name.
 func (tx *Tx) RenameDroplet(id int64, name string) error {
 	_, err := tx.t.Exec(`UPDATE droplets SET name = $1 WHERE id = $2`, name, id)

@@ -37,6 +37,12 @@ func (tx *Tx) Image(account, id int64) (cloud.Image, error) {
 		WHERE i.id = $1 AND i.account_id IN (0, $2) AND `+shownImage, id, account))
 }
 
+// AnyImage reads an image whosever it is and however it stands: a Droplet may
+// be made from one that is deleted by now.
+func (tx *Tx) AnyImage(id int64) (cloud.Image, error) {
+	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i WHERE i.id = $1`, id))
+}
+
 // ImageBySlug reads an image of the catalogue.
 func (tx *Tx) ImageBySlug(slug string) (cloud.Image, error) {
 	if base, ok := tx.base.bySlug[slug]; ok {

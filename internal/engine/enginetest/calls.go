@@ -45,6 +45,12 @@ func (b *bench) resize(id string, s engine.Shape) doer {
 	}
 }
 
+func (b *bench) password(id string) doer {
+	return func(w engine.Work) (engine.Progress, error) {
+		return b.Engine.ResetPassword(b.Context(), w, ref(id))
+	}
+}
+
 func (b *bench) destroy(id string) doer {
 	return func(w engine.Work) (engine.Progress, error) {
 		return b.Engine.DestroyMachine(b.Context(), w, ref(id))

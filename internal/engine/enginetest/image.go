@@ -5,6 +5,7 @@ import "github.com/cistern-cloud/cistern/internal/engine"
 var imageTests = map[string]func(*bench){
 	"image/copy":    testImageCopy,
 	"image/replace": testImageReplace,
+	"image/undone":  testImageReplaceUndone,
 	"image/gone":    testImageGone,
 }
 
@@ -45,6 +46,37 @@ func testImageReplace(b *bench) {
 	m.Image = imageOf("large")
 	b.refusesFinally(b.create(m)) // its disk is smaller than the image
 	b.absent("2")
+}
+
+// A disk that was replaced is there again when that is taken back, whatever the
+// machine did in between.
+func testImageReplaceUndone(b *bench) {
+	b.must(b.create(b.machine("1")))
+	larger := b.Machine.Shape
+	larger.Disk++
+	b.must(b.copyImage("1", "small"))
+	b.must(b.resize("1", larger))
+	replaced := b.must(b.replaceImage("1", imageOf("small")))
+	b.must(b.start("1"))
+	b.must(b.stop("1"))
+	for range 2 {
+		b.mustAgain(undo(replaced), b.replaceImage("1", imageOf("small")))
+	}
+	b.refuses(engine.ErrUndone, replaced, b.replaceImage("1", imageOf("small")))
+	b.must(b.start("1"))
+	b.state("1", true)
+
+	// What never began leaves the disk that is there, and so does what another
+	// replacement has come after.
+	never := b.work()
+	b.must(b.stop("1"))
+	b.mustAgain(undo(never), b.replaceImage("1", imageOf("small")))
+	b.refuses(engine.ErrUndone, never, b.replaceImage("1", imageOf("small")))
+	first := b.must(b.replaceImage("1", imageOf("small")))
+	b.must(b.replaceImage("1", b.Machine.Image))
+	b.mustAgain(undo(first), b.replaceImage("1", imageOf("small")))
+	b.must(b.start("1"))
+	b.state("1", true)
 }
 
 func testImageGone(b *bench) {

@@ -6,6 +6,8 @@ var machineTests = map[string]func(*bench){
 	"machine/refusals":        testMachineRefusals,
 	"machine/lifecycle":       testMachineLifecycle,
 	"machine/resize":          testMachineResize,
+	"machine/resize undone":   testMachineResizeUndone,
+	"machine/password":        testMachinePassword,
 	"machine/network":         testMachineNetwork,
 	"machine/firewall":        testMachineFirewall,
 	"machine/host":            testMachineHost,
@@ -17,7 +19,8 @@ var machineTests = map[string]func(*bench){
 func testMachineRefusals(b *bench) {
 	for name, call := range map[string]doer{
 		"start": b.start("9"), "stop": b.stop("9"), "reset": b.reset("9"), "resize": b.resize("9", b.Machine.Shape),
-		"network": b.network("9", engine.Network{}), "firewall": b.firewall("9", engine.Firewall{}), "copy": b.copyImage("9", "90"),
+		"password": b.password("9"),
+		"network":  b.network("9", engine.Network{}), "firewall": b.firewall("9", engine.Firewall{}), "copy": b.copyImage("9", "90"),
 		"replace": b.replaceImage("9", b.Machine.Image),
 	} {
 		b.Log(name, "of a machine that is not there")
@@ -61,6 +64,41 @@ func testMachineResize(b *bench) {
 	b.must(b.resize("1", larger))
 	b.refusesFinally(b.resize("1", b.Machine.Shape)) // so would this
 	b.must(b.start("1"))
+	b.state("1", true)
+}
+
+// A resize that is taken back leaves the shape that was, disk included.
+func testMachineResizeUndone(b *bench) {
+	b.must(b.create(b.machine("1")))
+	larger, between := b.Machine.Shape, b.Machine.Shape
+	larger.Memory *= 2
+	larger.Disk += 2
+	between.Disk++
+	resized := b.must(b.resize("1", larger))
+	b.mustAgain(undo(resized), b.resize("1", b.Machine.Shape))
+	b.mustAgain(undo(resized), b.resize("1", b.Machine.Shape))
+	b.refuses(engine.ErrUndone, resized, b.resize("1", larger))
+	b.must(b.resize("1", between))
+	b.must(b.start("1"))
+	b.must(b.resize("1", between)) // it is so already, even while it runs
+	b.state("1", true)
+
+	never := b.work()
+	b.mustAgain(undo(never), b.resize("1", between))
+	b.refuses(engine.ErrUndone, never, b.resize("1", larger))
+}
+
+// A password can be reset whether the machine runs or not, and that changes
+// nothing else.
+func testMachinePassword(b *bench) {
+	b.must(b.create(b.machine("1")))
+	off := b.must(b.password("1"))
+	b.mustAgain(off, b.password("1"))
+	b.state("1", false)
+	b.must(b.start("1"))
+	b.must(b.password("1"))
+	b.state("1", true)
+	b.must(b.reset("1"))
 	b.state("1", true)
 }
 

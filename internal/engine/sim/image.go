@@ -43,7 +43,8 @@ func insertImage(t *database.Tx, machine string, image engine.Ref) error {
 }
 
 // ReplaceImage puts a fresh copy of an image in place of a machine's disk.
-// Whether the machine runs stays as it is.
+// Whether the machine runs stays as it is. Taking that back puts the former
+// disk in place again.
 func (e *Engine) ReplaceImage(ctx context.Context, w engine.Work, machine engine.Ref, image engine.Image) (engine.Progress, error) {
 	c := e.call(w, "image.replace", machine, image.Ref)
 	c.names = append(c.names, image.Slug)
@@ -52,14 +53,29 @@ func (e *Engine) ReplaceImage(ctx context.Context, w engine.Work, machine engine
 		if err != nil {
 			return engine.Progress{}, err
 		}
+		if w.Undo {
+			return engine.Progress{}, putBack(t, m.ID, w.Key)
+		}
 		used, err := imageFor(t, image, m.Disk)
 		if err != nil {
 			return engine.Progress{}, err
 		}
-		return changed(t.Exec("UPDATE sim_machines SET image = $1, used_gigabytes = $2 WHERE id = $3",
-			imageName(image), used, m.ID))
+		return changed(t.Exec(`
+			UPDATE sim_machines SET image = $1, used_gigabytes = $2,
+				replaced_by = $3, former_image = image, former_gigabytes = used_gigabytes
+			WHERE id = $4`,
+			imageName(image), used, w.Key, m.ID))
 	}
 	return e.do(ctx, c)
+}
+
+// putBack makes a machine's disk what it was before the work of a key replaced
+// it, if it did.
+func putBack(t *database.Tx, machine, key string) error {
+	_, err := t.Exec(`
+		UPDATE sim_machines SET image = former_image, used_gigabytes = former_gigabytes, replaced_by = ''
+		WHERE id = $1 AND replaced_by = $2`, machine, key)
+	return err
 }
 
 // DeleteImage removes an image, or makes sure that it never comes to be.

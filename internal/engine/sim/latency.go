@@ -21,6 +21,7 @@ var realLatencies = map[string]time.Duration{
 	"machine.reset":          5 * time.Second,
 	"machine.resize":         15 * time.Second,
 	"machine.destroy":        3 * time.Second,
+	"machine.password":       2 * time.Second,
 	"image.copy":             30 * time.Second,
 	"image.replace":          20 * time.Second,
 	"image.delete":           time.Second,

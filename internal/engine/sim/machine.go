@@ -120,21 +120,32 @@ func (e *Engine) ResetMachine(ctx context.Context, w engine.Work, machine engine
 	return e.do(ctx, c)
 }
 
-// ResizeMachine gives a stopped machine another shape. Its disk only grows.
+// ResizeMachine gives a stopped machine another shape. Its disk only grows,
+// unless that is taken back.
 func (e *Engine) ResizeMachine(ctx context.Context, w engine.Work, machine engine.Ref, shape engine.Shape) (engine.Progress, error) {
 	c := e.call(w, "machine.resize", machine)
 	c.apply = func(t *database.Tx) (engine.Progress, error) {
 		m, err := lockMachine(t, machine.ID)
 		switch {
-		case err != nil:
+		case err != nil || m.shape() == shape:
 			return engine.Progress{}, err
 		case m.Running:
 			return engine.Progress{}, refuse("machine %s is running", m.ID)
-		case shape.Disk < m.Disk:
+		case shape.Disk < m.Disk && !w.Undo:
 			return engine.Progress{}, refuse("the disk of machine %s has %d GiB and cannot shrink to %d", m.ID, m.Disk, shape.Disk)
 		}
 		return changed(t.Exec("UPDATE sim_machines SET vcpus = $1, memory = $2, disk = $3 WHERE id = $4",
 			shape.VCPUs, shape.Memory, shape.Disk, m.ID))
+	}
+	return e.do(ctx, c)
+}
+
+// ResetPassword counts the passwords that a machine's guest was given: there
+// is no guest to have them.
+func (e *Engine) ResetPassword(ctx context.Context, w engine.Work, machine engine.Ref) (engine.Progress, error) {
+	c := e.call(w, "machine.password", machine)
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		return changed(t.Exec("UPDATE sim_machines SET passwords = passwords + 1 WHERE id = $1 AND NOT destroyed", machine.ID))
 	}
 	return e.do(ctx, c)
 }

@@ -35,6 +35,12 @@ type Machine struct {
 	UsedGigabytes float64
 	Network       engine.Network
 	Firewall      engine.Firewall
+	// Passwords is how often its guest was given a new one.
+	Passwords int64
+}
+
+func (m Machine) shape() engine.Shape {
+	return engine.Shape{VCPUs: m.VCPUs, Memory: m.Memory, Disk: m.Disk}
 }
 
 // Volume is a simulated volume.
@@ -106,12 +112,12 @@ func (w World) sort() {
 // them with AND.
 
 const selectMachines = `SELECT id, account, name, region, host, running, vcpus, memory, disk,
-	image, used_gigabytes, network, firewall FROM sim_machines WHERE NOT destroyed`
+	image, used_gigabytes, network, firewall, passwords FROM sim_machines WHERE NOT destroyed`
 
 func scanMachine(row database.Scanner) (m Machine, err error) {
 	var network, firewall string
 	err = row.Scan(&m.ID, &m.Account, &m.Name, &m.Region, &m.Host, &m.Running, &m.VCPUs, &m.Memory, &m.Disk,
-		&m.Image, &m.UsedGigabytes, &network, &firewall)
+		&m.Image, &m.UsedGigabytes, &network, &firewall, &m.Passwords)
 	if err == nil {
 		err = json.Unmarshal([]byte(network), &m.Network)
 	}

@@ -21,6 +21,12 @@ CREATE TABLE sim_machines (
 	network TEXT NOT NULL,
 	firewall TEXT NOT NULL,
 	firewall_version BIGINT NOT NULL,
+	-- How often its guest was given a new password.
+	passwords BIGINT NOT NULL DEFAULT 0,
+	-- The work that replaced its disk, and the disk before.
+	replaced_by TEXT NOT NULL DEFAULT '',
+	former_image TEXT NOT NULL DEFAULT '',
+	former_gigabytes DOUBLE PRECISION NOT NULL DEFAULT 0,
 	destroyed BOOLEAN NOT NULL
 );
 

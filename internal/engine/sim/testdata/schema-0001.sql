@@ -14,6 +14,12 @@ CREATE TABLE sim_machines (
 	network TEXT NOT NULL,
 	firewall TEXT NOT NULL,
 	firewall_version BIGINT NOT NULL,
+	-- How often its guest was given a new password.
+	passwords BIGINT NOT NULL DEFAULT 0,
+	-- The work that replaced its disk, and the disk before.
+	replaced_by TEXT NOT NULL DEFAULT '',
+	former_image TEXT NOT NULL DEFAULT '',
+	former_gigabytes DOUBLE PRECISION NOT NULL DEFAULT 0,
 	destroyed BOOLEAN NOT NULL
 );
 CREATE TABLE sim_images (
@@ -83,8 +89,8 @@ CREATE TABLE sim_counters (
 	next BIGINT NOT NULL
 );
 
-INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, FALSE);
-INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, TRUE);
+INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, FALSE);
+INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, TRUE);
 
 INSERT INTO sim_images VALUES ('i', 1, 'name-i', 25, 2.36, FALSE);
 
@@ -92,14 +98,14 @@ INSERT INTO sim_volumes VALUES ('v', 1, 'name-v', 'nyc3', 10, 0, '', '', '1', FA
 
 INSERT INTO sim_volume_snapshots VALUES ('vs', 1, 'name-vs', 10, 0, FALSE);
 
-INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795271893531343);
-INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893531954);
-INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893532476);
-INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893533275);
-INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893534042);
-INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795271893534594);
-INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795271893534897);
-INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795271893535258);
+INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272118159474);
+INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118160080);
+INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118160799);
+INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118161520);
+INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118162047);
+INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795272118164069);
+INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272118164893);
+INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118165994);
 
 INSERT INTO sim_faults VALUES (1, 1, 'machine.stop', '*', 'it''s stuck', FALSE, 0, 0, 0);
 
