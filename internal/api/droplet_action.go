@@ -12,10 +12,20 @@ var dropletActionRoutes = []route{
 }
 
 type dropletActionRequest struct {
-	Type string `json:"type"`
-	Name string `json:"name"`
+	Type  string     `json:"type"`
+	Name  string     `json:"name"`
+	Size  string     `json:"size"`
+	Disk  boolean    `json:"disk"`
+	Image identifier `json:"image"`
 
 	BackupPolicy *backupPolicy `json:"backup_policy"`
+}
+
+func (in dropletActionRequest) action() control.DropletAction {
+	return control.DropletAction{
+		Type: cloud.ActionType(in.Type), Name: in.Name, Size: in.Size, Disk: bool(in.Disk), Image: string(in.Image),
+		Backups: in.BackupPolicy.policy(),
+	}
 }
 
 func (s *Server) listDropletActions(c *call) (*reply, error) {
@@ -49,9 +59,7 @@ func (s *Server) startDropletAction(c *call) (*reply, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	action, err := s.plane.StartDropletAction(c.Context(), c.Actor, id, control.DropletAction{
-		Type: cloud.ActionType(in.Type), Name: in.Name, Backups: in.BackupPolicy.policy(),
-	})
+	action, err := s.plane.StartDropletAction(c.Context(), c.Actor, id, in.action())
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,18 @@ func TestDropletActionRefused(t *testing.T) {
 		{"a type of the system", map[string]any{"type": "create"}, unknown},
 		{"destroy", map[string]any{"type": "destroy"}, unknown},
 		{"a type in capitals", map[string]any{"type": "REBOOT"}, unknown},
-		{"a legacy type", map[string]any{"type": "upgrade"}, unknown},
+		{"a legacy type", map[string]any{"type": "upgrade"}, "There is nothing to upgrade this Droplet to."},
+		{"a kernel", map[string]any{"type": "change_kernel", "kernel": 7515}, "Droplets run the kernel of their own system; change it from within the Droplet."},
+		{"resize while on", map[string]any{"type": "resize", "size": "s-1vcpu-2gb"}, "Droplet is currently on. Please power it off to run this event."},
+		{"a number for a size", map[string]any{"type": "resize", "size": 1}, "size must be a string, not number"},
+		{"a word for a disk", map[string]any{"type": "resize", "disk": "all"}, `"all" is neither true nor false`},
+		{"rebuild from nothing", map[string]any{"type": "rebuild"}, "Image can't be blank"},
+		{"rebuild from null", map[string]any{"type": "rebuild", "image": nil}, "Image can't be blank"},
+		{"rebuild from what is not there", map[string]any{"type": "rebuild", "image": "beos-5"}, "You specified an invalid image for the Droplet."},
+		{"rebuild from a list", map[string]any{"type": "rebuild", "image": []int{1}}, "[1] is neither a number nor a string"},
+		{"restore from nothing", map[string]any{"type": "restore"}, "Image can't be blank"},
+		{"restore from a slug", map[string]any{"type": "restore", "image": "debian-12-x64"}, "The image is not a backup of this Droplet."},
+		{"restore from what is not there", map[string]any{"type": "restore", "image": 7}, "The image is not a backup of this Droplet."},
 		{"a number for a type", map[string]any{"type": 1}, "type must be a string, not number"},
 		{"no new name", map[string]any{"type": "rename"}, hostnameText},
 		{"a bad new name", map[string]any{"type": "rename", "name": "a b"}, hostnameText},
@@ -37,12 +48,9 @@ func TestDropletActionRefused(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) { a.within(t).post(path, test.body).invalid(test.want) })
 		}
-		for _, kind := range []string{
-			"resize", "rebuild", "restore", "password_reset", "change_kernel", "enable_ipv6", "enable_private_networking",
-		} {
-			a.post(path, map[string]any{"type": kind}).is(http.StatusNotImplemented)
+		for _, kind := range []string{"snapshot", "resize", "rebuild", "restore", "password_reset"} {
+			a.may("droplet:update").post(path, map[string]any{"type": kind, "image": "debian-12-x64"}).forbidden()
 		}
-		a.may("droplet:update").post(path, map[string]any{"type": "snapshot"}).forbidden()
 		a.may("droplet:update", "image:create").post(path, map[string]any{"type": "snapshot"}).is(http.StatusCreated)
 		a.post("/v2/droplets/1/actions", map[string]any{"type": "explode"}).notFound()
 	})
@@ -82,6 +90,162 @@ func TestPowerActions(t *testing.T) {
 		a.act(id, "rename", "name", "web-2")
 		a.get(dropletPath(id)).shows("droplet.name", `"web-2"`)
 		status("off")
+	})
+}
+
+// The steps that Terraform's own tests take, and what they expect of the disk.
+func TestResize(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		id := a.droplet("web")
+		path := dropletPath(id, "/actions")
+		a.act(id, "power_off")
+		for _, test := range []struct {
+			size string
+			disk any
+			want string
+		}{
+			{"s-1vcpu-1gb", true, "The droplet is already set to this size."},
+			{"s-1vcpu-512mb-10gb", true, "Size can not decrease size of Droplet's disk image"},
+			{"s-1vcpu-512mb-10gb", false, "Size can not decrease size of Droplet's disk image"},
+			{"S-1VCPU-2GB", false, "You specified an invalid size for the Droplet."},
+			{"", false, "You specified an invalid size for the Droplet."},
+			{"gpu-h100x1-80gb", false, "Size is not available in this region."},
+		} {
+			a.post(path, map[string]any{"type": "resize", "size": test.size, "disk": test.disk}).invalid(test.want)
+		}
+		for _, step := range []struct {
+			size         string
+			disk         any
+			memory, want int64
+		}{
+			{"s-1vcpu-2gb", false, 2048, 25},
+			{"s-1vcpu-1gb", true, 1024, 25},
+			{"s-1vcpu-2gb", "False", 2048, 25}, // as DOBOTO writes it
+			{"s-1vcpu-2gb", "true", 2048, 50},  // the disk alone
+		} {
+			a.settle(a.post(path, map[string]any{"type": "resize", "size": step.size, "disk": step.disk}).is(http.StatusCreated))
+			got := a.get(dropletPath(id))
+			got.shows("droplet.status", `"off"`)
+			got.shows("droplet.size_slug", `"`+step.size+`"`)
+			got.shows("droplet.size.slug", `"`+step.size+`"`)
+			got.shows("droplet.memory", fmt.Sprint(step.memory))
+			got.shows("droplet.disk", fmt.Sprint(step.want))
+			got.shows("droplet.disk_info", fmt.Sprintf(`[{"type": "local", "size": {"amount": %d, "unit": "gib"}}]`, step.want))
+		}
+		a.act(id, "power_on")
+		a.act(id, "snapshot", "name", "after")
+		a.get(dropletPath(id, "/snapshots")).shows("snapshots.0.min_disk_size", `50`)
+	})
+}
+
+// A resize that fails leaves the Droplet as it was, off and usable.
+func TestResizeFails(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		id := a.droplet("web")
+		a.act(id, "power_off")
+		before := a.get(dropletPath(id))
+		a.fault("machine.resize", fmt.Sprint(id), "error", "no room", "times", 1)
+		if ended := a.act(id, "resize", "size", "s-1vcpu-2gb", "disk", "true"); ended.Status != cloud.Errored {
+			t.Errorf("the action is %s", ended.Status)
+		}
+		if diff := cmp.Diff(before.decoded(), a.get(dropletPath(id)).decoded()); diff != "" {
+			t.Error(diff)
+		}
+		a.act(id, "power_on")
+	})
+}
+
+// A rebuild keeps all but the image; it takes an image as a slug or an ID, in
+// whatever form clients write that.
+func TestRebuild(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		id := a.droplet("web", "ipv6", true, "tags", []string{"x"})
+		snapshot := a.snapshot(id, "golden")
+		before := a.get(dropletPath(id)).at("droplet").(map[string]any)
+		for _, step := range []struct {
+			image any
+			want  string
+		}{
+			{"ubuntu-22-04-x64", `"Ubuntu"`},
+			{snapshot, `"Debian"`},
+			{"ubuntu-24-04-x64", `"Ubuntu"`},
+			{fmt.Sprint(snapshot), `"Debian"`},
+			{float64(snapshot) + 0.0, `"Debian"`},
+		} {
+			a.settle(a.post(dropletPath(id, "/actions"), map[string]any{"type": "rebuild", "image": step.image}).is(http.StatusCreated))
+			a.get(dropletPath(id)).shows("droplet.image.distribution", step.want)
+		}
+		after := a.get(dropletPath(id)).at("droplet").(map[string]any)
+		delete(before, "image")
+		delete(after, "image")
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Error(diff)
+		}
+		a.act(id, "power_off")
+		a.act(id, "rebuild", "image", "debian-12-x64")
+		a.get(dropletPath(id)).shows("droplet.status", `"active"`)
+		foreign := a.snapshot(a.droplet("other", "size", "s-1vcpu-2gb"), "large")
+		a.post(dropletPath(id, "/actions"), map[string]any{"type": "rebuild", "image": foreign}).
+			invalid("The image you specified requires a larger disk than the Droplet has.")
+		a.post(dropletPath(id, "/actions"), map[string]any{"type": "restore", "image": snapshot}).
+			invalid("The image is not a backup of this Droplet.")
+		theirs := s.newAccount(t)
+		private := theirs.snapshot(theirs.droplet("theirs"), "private")
+		a.post(dropletPath(id, "/actions"), map[string]any{"type": "rebuild", "image": private}).
+			invalid("You specified an invalid image for the Droplet.")
+	})
+}
+
+// A rebuild whose machine does not start leaves the former image in place.
+func TestRebuildFails(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		id := a.droplet("web")
+		before := a.get(dropletPath(id))
+		a.fault("machine.start", fmt.Sprint(id), "error", "no memory", "times", 1)
+		if ended := a.act(id, "rebuild", "image", "ubuntu-22-04-x64"); ended.Status != cloud.Errored {
+			t.Errorf("the action is %s", ended.Status)
+		}
+		if diff := cmp.Diff(before.decoded(), a.get(dropletPath(id)).decoded()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestPasswordReset(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		id := a.droplet("web")
+		a.act(id, "password_reset")
+		a.get(dropletPath(id)).shows("droplet.status", `"active"`)
+		a.act(id, "power_off")
+		a.act(id, "password_reset")
+		a.get(dropletPath(id)).shows("droplet.status", `"active"`)
+	})
+}
+
+// The address, the feature and the end of the action are seen together.
+func TestEnableIPv6(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		id, private := a.droplet("web"), a.droplet("private", "public_networking", false)
+		ip := a.reservedIP(id)
+		a.get(dropletPath(id)).shows("droplet.networks.v6", `[]`)
+		a.act(id, "enable_ipv6")
+		got := a.get(dropletPath(id))
+		got.shows("droplet.networks.v6", `[{"ip_address": "*", "netmask": 64, "gateway": "*", "type": "public"}]`)
+		got.shows("droplet.features", `["droplet_agent", "ipv6", "private_networking"]`)
+		a.get("/v2/reserved_ips/"+ip).shows("reserved_ip.droplet.id", fmt.Sprint(id))
+		a.post(dropletPath(id, "/actions"), map[string]any{"type": "enable_ipv6"}).
+			invalid("IPv6 has already been enabled on this Droplet.")
+		a.post(dropletPath(private, "/actions"), map[string]any{"type": "enable_ipv6"}).
+			invalid("The droplet has no public networking.")
+		a.act(id, "power_off")
+		a.act(id, "enable_private_networking") // what older clients ask for
+		a.get(dropletPath(id)).shows("droplet.features", `["droplet_agent", "ipv6", "private_networking"]`)
 	})
 }
 

@@ -174,9 +174,21 @@ func TestGodoDropletActions(t *testing.T) {
 		a.wait(int64(ok(c.DropletActions.Snapshot(ctx, id, "snap"))(t).ID))
 		_, _, err := c.DropletActions.PowerOff(ctx, id)
 		fails(t, http.StatusUnprocessableEntity, err)
-		_, _, err = c.DropletActions.Resize(ctx, id, "s-1vcpu-2gb", true)
-		fails(t, http.StatusNotImplemented, err)
-		if all := ok(c.Actions.List(ctx, &godo.ListOptions{PerPage: 200}))(t); len(all) != 8 {
+		a.wait(int64(ok(c.DropletActions.Resize(ctx, id, "s-1vcpu-2gb", true))(t).ID))
+		a.wait(int64(ok(c.DropletActions.RebuildByImageSlug(ctx, id, "ubuntu-22-04-x64"))(t).ID))
+		web := ok(c.Droplets.Get(ctx, id))(t)
+		if web.SizeSlug != "s-1vcpu-2gb" || web.Disk != 50 || web.Image.Slug != "ubuntu-22-04-x64" {
+			t.Errorf("got %+v", web)
+		}
+		a.wait(int64(ok(c.DropletActions.RebuildByImageID(ctx, id, web.Image.ID))(t).ID))
+		a.wait(int64(ok(c.DropletActions.PasswordReset(ctx, id))(t).ID))
+		a.wait(int64(ok(c.DropletActions.EnableIPv6(ctx, id))(t).ID))
+		a.wait(int64(ok(c.DropletActions.EnablePrivateNetworking(ctx, id))(t).ID))
+		_, _, err = c.DropletActions.Restore(ctx, id, web.SnapshotIDs[0])
+		fails(t, http.StatusUnprocessableEntity, err)
+		_, _, err = c.DropletActions.ChangeKernel(ctx, id, 7515)
+		fails(t, http.StatusUnprocessableEntity, err)
+		if all := ok(c.Actions.List(ctx, &godo.ListOptions{PerPage: 200}))(t); len(all) != 14 {
 			t.Errorf("%d actions", len(all))
 		}
 	})
