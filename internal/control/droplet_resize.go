@@ -47,7 +47,7 @@ func (b dropletBeginning) resizeTo() (cloud.Size, error) {
 	}
 	from, _ := b.catalog.Size(d.Size)
 	switch {
-	case size.Slug == d.Size && !(disk && size.Disk > d.Disk):
+	case size.Slug == d.Size && (!disk || size.Disk <= d.Disk):
 		return size, cloud.Invalid("The droplet is already set to this size.")
 	case !size.In(d.Region):
 		return size, cloud.Invalid("Size is not available in this region.")
