@@ -138,6 +138,7 @@ func (w *watch) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
+	noteGodo(res.StatusCode)
 	for _, problem := range w.check(req, res, body) {
 		w.t.Errorf("%s %s: %s\n%d %s", req.Method, req.URL, problem, res.StatusCode, body)
 	}

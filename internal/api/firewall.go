@@ -43,15 +43,24 @@ type wireFirewallChange struct {
 type wireInboundRule struct {
 	Protocol string              `json:"protocol"`
 	Ports    string              `json:"ports"`
-	Action   string              `json:"action"`
+	Action   string              `json:"action,omitempty"`
 	Sources  wireFirewallTargets `json:"sources"`
 }
 
 type wireOutboundRule struct {
 	Protocol     string              `json:"protocol"`
 	Ports        string              `json:"ports"`
-	Action       string              `json:"action"`
+	Action       string              `json:"action,omitempty"`
 	Destinations wireFirewallTargets `json:"destinations"`
+}
+
+// shownAction is a rule's action unless it is the usual one. Ansible compares
+// rules with what it was given, which has none.
+func shownAction(r cloud.FirewallRule) string {
+	if r.Action == cloud.FirewallAllow {
+		return ""
+	}
+	return r.Action
 }
 
 // wireFirewallTargets has the keys that were given, and no others.
@@ -74,10 +83,10 @@ func (v view) firewall(f cloud.Firewall) wireFirewall {
 			return wireFirewallChange{c.Droplet, c.Removing, string(c.Status())}
 		})),
 		InboundRules: each(f.Inbound, func(r cloud.FirewallRule) wireInboundRule {
-			return wireInboundRule{r.Protocol, r.Ports, r.Action, v.firewallTargets(r.Peers)}
+			return wireInboundRule{r.Protocol, r.Ports, shownAction(r), v.firewallTargets(r.Peers)}
 		}),
 		OutboundRules: each(f.Outbound, func(r cloud.FirewallRule) wireOutboundRule {
-			return wireOutboundRule{r.Protocol, r.Ports, r.Action, v.firewallTargets(r.Peers)}
+			return wireOutboundRule{r.Protocol, r.Ports, shownAction(r), v.firewallTargets(r.Peers)}
 		}),
 		DropletIDs: list(v.sees("droplet:read"), f.Droplets),
 		Tags:       list(v.sees("tag:read"), f.Tags),

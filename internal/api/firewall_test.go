@@ -111,12 +111,12 @@ func TestFirewallShowsItsRules(t *testing.T) {
 			{"protocol": "udp", "ports": "8000-9000"}]}`, droplet)).is(http.StatusAccepted)
 		want := fmt.Sprintf(`{"id": "*", "name": "edge", "status": "succeeded", "created_at": "*", "pending_changes": [], "droplet_ids": [], "tags": [],
 			"inbound_rules": [
-			{"protocol": "tcp", "ports": "8000", "action": "allow", "sources": {"addresses": ["1.2.3.4", "18.0.0.5/8", "::/0"]}},
-			{"protocol": "tcp", "ports": "0", "action": "allow", "sources": {"tags": ["Web"], "droplet_ids": [%d], "addresses": []}},
-			{"protocol": "icmp", "ports": "0", "action": "allow", "sources": {}},
-			{"protocol": "icmp", "ports": "1-65535", "action": "allow", "sources": {}}],
+			{"protocol": "tcp", "ports": "8000", "sources": {"addresses": ["1.2.3.4", "18.0.0.5/8", "::/0"]}},
+			{"protocol": "tcp", "ports": "0", "sources": {"tags": ["Web"], "droplet_ids": [%d], "addresses": []}},
+			{"protocol": "icmp", "ports": "0", "sources": {}},
+			{"protocol": "icmp", "ports": "1-65535", "sources": {}}],
 			"outbound_rules": [{"protocol": "udp", "ports": "53", "action": "deny", "destinations": {"addresses": ["0.0.0.0/0"]}},
-			{"protocol": "udp", "ports": "8000-9000", "action": "allow", "destinations": {}}]}`, droplet)
+			{"protocol": "udp", "ports": "8000-9000", "destinations": {}}]}`, droplet)
 		made.shows("firewall", want)
 		id := made.text("firewall.id")
 		a.get("/v2/firewalls/"+strings.ToUpper(id)).is(http.StatusOK).shows("firewall", want)

@@ -68,6 +68,9 @@ func TestGodoSnapshots(t *testing.T) {
 		if len(ofDroplets) != 1 || ofDroplets[0].Name != "of-web" || len(ofVolumes) != 1 || ofVolumes[0].Name != "of-data" {
 			t.Errorf("got %v and %v", ofDroplets, ofVolumes)
 		}
+		if there := ok(c.Snapshots.ListVolumeSnapshotByRegion(ctx, "nyc3", nil))(t); len(there) != 1 {
+			t.Errorf("got %v", there)
+		}
 		for _, snapshot := range append(ofDroplets, ofVolumes...) {
 			if got := ok(c.Snapshots.Get(ctx, snapshot.ID))(t); got.Name != snapshot.Name {
 				t.Errorf("got %+v", got)

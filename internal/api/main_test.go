@@ -135,7 +135,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	run.end()
 	if code == 0 && allRan() {
-		code = reportUnusedDeviations()
+		code = max(reportUnusedDeviations(), reportUnusedGodo())
 	}
 	os.Exit(code)
 }

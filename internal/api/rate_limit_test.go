@@ -171,7 +171,7 @@ func TestRateLimitOverHTTP(t *testing.T) {
 		{"not text", "GET", "/v2/account?a=%00", "", nil, 400, "47"},
 		{"not text in the path", "GET", "/v2/droplets/%00", "", nil, 400, "46"},
 		{"invalid", "POST", "/v2/droplets", "{}", nil, 422, "45"},
-		{"not built", "GET", "/v2/firewalls", "", nil, 501, "44"},
+		{"not found", "GET", "/v2/droplets/1", "", nil, 404, "44"},
 		{"head", "HEAD", "/v2/account", "", nil, 200, "43"},
 		{"no content", "DELETE", "/_sim/faults", "", nil, 204, "42"},
 		{"all is well", "GET", "/v2/account", "", nil, 200, "41"},

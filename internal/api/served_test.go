@@ -12,7 +12,7 @@ func TestLogLineOfARequest(t *testing.T) {
 	eachWatched(t, func(w *watched) {
 		w.mustAsk(http.StatusAccepted, http.MethodPost, "/v2/droplets", fullToken, newDroplet)
 		w.mustAsk(http.StatusNotFound, http.MethodGet, "/v2/droplets/1", fullToken, "")
-		w.mustAsk(http.StatusNotImplemented, http.MethodGet, "/v2/firewalls", fullToken, "")
+		w.mustAsk(http.StatusUnprocessableEntity, http.MethodPost, "/v2/droplets", fullToken, "{}")
 		w.mustAsk(http.StatusUnauthorized, http.MethodGet, "/v2/droplets", "", "")
 		lines := strings.Split(strings.TrimSpace(w.logs.String()), "\n")
 		if len(lines) != 4 {
@@ -25,7 +25,7 @@ func TestLogLineOfARequest(t *testing.T) {
 		}{
 			{"DEBUG", 202, "request_id account token method route path status duration bytes remote action"},
 			{"INFO", 404, "request_id account token method route path status duration bytes remote"},
-			{"INFO", 501, "request_id account token method route path status duration bytes remote"},
+			{"INFO", 422, "request_id account token method route path status duration bytes remote"},
 			{"INFO", 401, "request_id method route path status duration bytes remote"},
 		} {
 			var line map[string]any
