@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cistern-cloud/cistern/internal/api"
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -54,17 +55,22 @@ func alone(t testing.TB) *server {
 // start starts a server that ends with the test.
 func start(t testing.TB, c database.Config) *server {
 	t.Helper()
+	clock := sim.NewMovableClock(time.Now)
+	c.Now = clock.Now
 	db := databasetest.Open(t, c)
 	if _, err := db.Migrate(t.Context(), store.Migrations()); err != nil {
 		t.Fatal(err)
 	}
-	engine, err := sim.Open(t.Context(), db, sim.Options{Clock: cloud.RealClock{}})
+	engine, err := sim.Open(t.Context(), db, sim.Options{Clock: clock})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := clock.Restore(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
 	rows := store.New(db)
 	plane, err := control.New(t.Context(), control.Config{
-		Store: rows, Engine: engine, Catalog: cloud.DefaultCatalog(), Owner: cloud.NewUUID(), Alone: true,
+		Store: rows, Engine: engine, Catalog: cloud.DefaultCatalog(), Owner: cloud.NewUUID(), Alone: true, Clock: clock,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,8 @@ func routes() []route {
 		dropletRoutes, dropletActionRoutes, backupRoutes, destroyRoutes,
 		imageRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
-		reservedIPRoutes, vpcRoutes, firewallRoutes, tagRoutes, faultRoutes, operationRoutes, metricsRoutes, unbuiltRoutes(),
+		reservedIPRoutes, vpcRoutes, firewallRoutes, tagRoutes, faultRoutes, clockRoutes, operationRoutes, metricsRoutes,
+		unbuiltRoutes(),
 	)
 }
 

@@ -30,6 +30,9 @@ func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error 
 	if n > 0 {
 		return fmt.Errorf("%s: the schema is of an earlier version; run cistern migrate, or start the server", o.Storage)
 	}
+	if err := o.clock.Restore(ctx, o.db); err != nil {
+		return fmt.Errorf("%s: read the clock: %w", o.Storage, err)
+	}
 	db := store.New(o.db)
 	err = f(Accounts{Store: db})
 	return errors.Join(err, db.GiveBack(ctx))

@@ -89,7 +89,7 @@ func newLog(s settings, logs io.Writer) *slog.Logger {
 // open joins store, engine and control plane.
 func (s *server) open(ctx context.Context) error {
 	s.store = store.New(s.storage.db)
-	engine, err := sim.Open(ctx, s.storage.db, sim.Options{Latency: s.latency, Clock: cloud.RealClock{}})
+	engine, err := sim.Open(ctx, s.storage.db, sim.Options{Latency: s.latency, Clock: s.storage.clock})
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func (s *server) open(ctx context.Context) error {
 		Store: s.store, Engine: engine, Catalog: s.catalog, Log: s.log, Owner: cloud.NewUUID(),
 		Alone:       s.Database == "", // the folder's lock says so
 		KeepActions: s.keep,
+		Clock:       s.storage.clock,
 	})
 	return err
 }

@@ -29,10 +29,16 @@ func schemas() []database.Migrations {
 type opened struct {
 	Storage
 	db *database.DB
+	// clock is the cloud's: the database carries its time.
+	clock *sim.MovableClock
 	// folder is where files beside the database go.
 	folder string
 	// release gives up the folder, and removes it if nothing is kept.
 	release func()
+}
+
+func newOpened(s Storage) *opened {
+	return &opened{Storage: s, clock: sim.NewMovableClock(time.Now), folder: s.Data, release: func() {}}
 }
 
 func (o *opened) Close() error {
@@ -44,7 +50,7 @@ func (o *opened) Close() error {
 // openToServe opens the storage for a server: alone in its folder, made if it
 // is not there, its schema up to date.
 func openToServe(ctx context.Context, s Storage) (*opened, error) {
-	o := &opened{Storage: s, folder: s.Data, release: func() {}}
+	o := newOpened(s)
 	var err error
 	switch {
 	case s.Ephemeral:
@@ -67,6 +73,10 @@ func openToServe(ctx context.Context, s Storage) (*opened, error) {
 		o.Close()
 		return nil, fmt.Errorf("%s: %w", s, err)
 	}
+	if err := o.clock.Restore(ctx, o.db); err != nil {
+		o.Close()
+		return nil, fmt.Errorf("read the clock: %w", err)
+	}
 	return o, nil
 }
 
@@ -85,9 +95,9 @@ func (o *opened) file(name string) string {
 
 func (o *opened) config() database.Config {
 	if o.Database != "" {
-		return database.Config{URL: o.Database, Now: time.Now}
+		return database.Config{URL: o.Database, Now: o.clock.Now}
 	}
-	return database.Config{Path: filepath.Join(o.folder, databaseFile), Unsafe: o.Ephemeral, Now: time.Now}
+	return database.Config{Path: filepath.Join(o.folder, databaseFile), Unsafe: o.Ephemeral, Now: o.clock.Now}
 }
 
 // openBeside opens the storage for a command that may run beside a server. It
@@ -100,7 +110,7 @@ func openBeside(ctx context.Context, s Storage) (*opened, error) {
 	if s.Ephemeral {
 		return nil, errors.New("an ephemeral server keeps its state to itself, so this cannot reach it; give it a token with cistern serve --ephemeral --token TOKEN")
 	}
-	o := &opened{Storage: s, folder: s.Data, release: func() {}}
+	o := newOpened(s)
 	if s.Database == "" {
 		if _, err := os.Stat(filepath.Join(s.Data, databaseFile)); err != nil {
 			return nil, fmt.Errorf("there is no Cistern in %s; start one with cistern serve, or name its folder with --data (an ephemeral server cannot be reached)", s.Data)

@@ -89,7 +89,7 @@ func newTokenList() *cobra.Command {
 				}
 				t := newTable(cmd.OutOrStdout(), "ID", "ACCOUNT", "NAME", "SCOPES", "CREATED", "EXPIRES")
 				for _, token := range tokens {
-					t.row(token.ID, token.Account, token.Name, scopeText(token.Scopes), cloud.FormatTime(token.CreatedAt), expiry(token, time.Now()))
+					t.row(token.ID, token.Account, token.Name, scopeText(token.Scopes), cloud.FormatTime(token.CreatedAt), expiry(token, accounts.Store.Now()))
 				}
 				return t.Flush()
 			})

@@ -40,6 +40,17 @@ func (c *fakeClock) advanceTo(at time.Time) {
 	}
 }
 
+// Ahead and MoveTo make it one that users can move on.
+func (c *fakeClock) Ahead() time.Duration { return c.Now().Sub(clockStart) }
+
+func (c *fakeClock) MoveTo(_ context.Context, at time.Time) error {
+	c.advanceTo(at)
+	return nil
+}
+
+// clockStart is when every test begins.
+var clockStart = time.Date(2030, 1, 2, 3, 4, 5, 678_000, time.UTC)
+
 // testLatency is how long all simulated work takes: enough for every step to
 // wait, and to be asked for again.
 const testLatency = "1500ms"
@@ -81,7 +92,7 @@ func newCloud(t testing.TB, config database.Config, latency string) *testCloud {
 	t.Helper()
 	c := &testCloud{
 		TB: t, catalog: testCatalog(),
-		clock: &fakeClock{now: time.Date(2030, 1, 2, 3, 4, 5, 678_000, time.UTC)},
+		clock: &fakeClock{now: clockStart},
 	}
 	config.Now = c.clock.Now
 	c.db = databasetest.Open(t, config)
@@ -132,6 +143,7 @@ func (c *testCloud) start() {
 	config := Config{
 		Store: c.store, Engine: c.engine, Catalog: c.catalog, Alone: !c.replica,
 		Owner: fmt.Sprintf("process %d", c.lives), Log: slog.New(slog.NewTextHandler(c.Output(), nil)),
+		Clock: c.clock,
 	}
 	if c.fault != nil {
 		config.Intercept = c.fault.Intercept

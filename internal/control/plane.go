@@ -24,7 +24,9 @@ type Plane struct {
 	catalog cloud.Catalog
 	log     *slog.Logger
 
-	keep        time.Duration // see Config.KeepActions
+	keep        time.Duration     // see Config.KeepActions
+	clock       engine.Timekeeper // nil keeps real time
+	walk        *walk
 	reconcilers []*Reconciler
 	backups     *Reconciler
 	firewalls   *Reconciler
@@ -44,6 +46,8 @@ type Config struct {
 	// KeepActions is how long actions and destroys are kept after their end; 0
 	// is for ever.
 	KeepActions time.Duration
+	// Clock is the cloud's clock where it can be moved on; nil elsewhere.
+	Clock engine.Timekeeper
 	// Intercept is for tests of operations.
 	Intercept op.Intercept
 }
@@ -61,7 +65,7 @@ var plans = []op.Runnable[*Plane]{
 
 // New makes a control plane and brings the stored catalogue up to date.
 func New(ctx context.Context, c Config) (*Plane, error) {
-	p := &Plane{store: c.Store, engine: c.Engine, log: c.Log, keep: c.KeepActions}
+	p := &Plane{store: c.Store, engine: c.Engine, log: c.Log, keep: c.KeepActions, clock: c.Clock, walk: &walk{settle: settleLimit}}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}

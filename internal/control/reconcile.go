@@ -77,10 +77,7 @@ func (r *Reconciler) step(ctx context.Context) (time.Duration, error) {
 	if err := r.passOnce(ctx); err != nil {
 		return min(r.every, retryPass), err
 	}
-	if r.due == nil {
-		return r.every, nil
-	}
-	at, err := r.due(ctx)
+	at, err := r.nextDue(ctx)
 	switch {
 	case err != nil:
 		return min(r.every, retryPass), err
@@ -88,6 +85,15 @@ func (r *Reconciler) step(ctx context.Context) (time.Duration, error) {
 		return r.every, nil
 	}
 	return min(r.every, max(at.Sub(r.now()), betweenPasses)), nil
+}
+
+// nextDue is when there is something to do, as far as that can be told; zero
+// for never.
+func (r *Reconciler) nextDue(ctx context.Context) (time.Time, error) {
+	if r.due == nil {
+		return time.Time{}, nil
+	}
+	return r.due(ctx)
 }
 
 func (r *Reconciler) passOnce(ctx context.Context) error {

@@ -56,9 +56,12 @@ func eachLab(t *testing.T, test func(l *lab)) {
 	databasetest.Each(t, func(t *testing.T, c database.Config) { test(newLab(t, c)) })
 }
 
+// labStart is when every test begins.
+var labStart = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+
 func newLab(t *testing.T, c database.Config) *lab {
 	t.Helper()
-	l := &lab{T: t, now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	l := &lab{T: t, now: labStart}
 	c.Now = l.Now
 	l.db = databasetest.Open(t, c)
 	if _, err := l.db.Migrate(t.Context(), store.Migrations()); err != nil {

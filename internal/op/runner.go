@@ -43,6 +43,7 @@ type Runner[P any] struct {
 	mu       sync.Mutex
 	running  map[int64]bool
 	waiters  map[int64][]chan struct{}
+	settlers []chan struct{} // see Settle
 	stopping bool
 }
 
@@ -82,7 +83,8 @@ func (r *Runner[P]) Run(ctx context.Context) {
 	all.Go(func() { r.renew(ctx) })
 	var last error
 	for ctx.Err() == nil {
-		claimed, err := r.claim(ctx, r.free())
+		waited, free := r.settling(), r.free()
+		claimed, err := r.claim(ctx, free)
 		if ctx.Err() == nil {
 			r.reportClaim(last, err)
 		}
@@ -96,6 +98,9 @@ func (r *Runner[P]) Run(ctx context.Context) {
 				r.execute(context.WithoutCancel(ctx), row)
 				r.Notify() // a worker is free
 			})
+		}
+		if free == workers && len(claimed) == 0 {
+			r.settle(waited)
 		}
 		r.sleep(ctx)
 	}

@@ -136,14 +136,24 @@ func (tx *Tx) ClearLeases() error {
 // NextDue returns when the next operation of the named plans is due that
 // nobody works on, and whether there is one.
 func (tx *Tx) NextDue(realNow time.Time, names []string) (time.Time, bool, error) {
+	at, err := tx.nextDue(realNow, names, `status = 'in-progress'`)
+	return at, !at.IsZero(), err
+}
+
+// NextTimed is NextDue for those that do not wait for the end of another, which
+// tells them; zero when there is none.
+func (tx *Tx) NextTimed(realNow time.Time, names []string) (time.Time, error) {
+	return tx.nextDue(realNow, names, `status = 'in-progress' AND waits_for = 0`)
+}
+
+func (tx *Tx) nextDue(realNow time.Time, names []string, condition string) (time.Time, error) {
 	var w filter
-	w.add(`status = 'in-progress'`)
+	w.add(condition)
 	w.add(`leased_until <= ?`, micros(realNow))
 	addIn(&w, `operation IN`, names)
-	at, err := database.One(tx.t, func(row database.Scanner) (at time.Time, err error) {
+	return database.One(tx.t, func(row database.Scanner) (at time.Time, err error) {
 		return at, row.Scan(moment{&at})
 	}, `SELECT MIN(run_at) FROM actions`+w.where(), w.args...)
-	return at, !at.IsZero(), err
 }
 
 // UnknownOperations lists unfinished operations whose plan is not among names.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/database/databasetest"
@@ -30,6 +31,18 @@ func (l *lab) addSample() {
 	l.must(l.create(l.work(), "2"))
 	l.must(l.DestroyMachine(l.Context(), l.work(), ref("2")))
 	l.addFault(engine.Fault{Account: 1, Operation: "machine.stop", Resource: "*", Error: "it's stuck"})
+	clock := l.movableClock()
+	l.must(engine.Progress{Done: true}, clock.MoveTo(l.Context(), clock.Now().Add(time.Hour)))
+}
+
+// movableClock is a clock that runs with the lab's and is kept in its database.
+func (l *lab) movableClock() *sim.MovableClock {
+	l.Helper()
+	clock := sim.NewMovableClock(l.clock.Now)
+	if err := clock.Restore(l.Context(), l.db); err != nil {
+		l.Fatal(err)
+	}
+	return clock
 }
 
 // TestDump keeps a dump of the sample in the newest schema. After a new
@@ -99,6 +112,9 @@ func (l *lab) checkSample() {
 	}
 	if faults := l.faults(); len(faults) != 1 || faults[0].Error != "it's stuck" {
 		l.Errorf("faults %+v", faults)
+	}
+	if ahead := l.movableClock().Ahead(); ahead != time.Hour {
+		l.Errorf("the clock is %s ahead", ahead)
 	}
 	if p, err := l.create(engine.Work{Key: "again"}, "2"); err == nil {
 		l.Errorf("what was destroyed came back: %+v", p)

@@ -107,3 +107,9 @@ CREATE TABLE sim_counters (
 	name TEXT NOT NULL PRIMARY KEY,
 	next BIGINT NOT NULL
 );
+
+-- How far the cloud's clock is ahead of the real one, in one row.
+CREATE TABLE sim_clock (
+	id BIGINT NOT NULL PRIMARY KEY,
+	ahead BIGINT NOT NULL
+);

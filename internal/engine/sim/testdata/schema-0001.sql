@@ -88,6 +88,10 @@ CREATE TABLE sim_counters (
 	name TEXT NOT NULL PRIMARY KEY,
 	next BIGINT NOT NULL
 );
+CREATE TABLE sim_clock (
+	id BIGINT NOT NULL PRIMARY KEY,
+	ahead BIGINT NOT NULL
+);
 
 INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, FALSE);
 INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, TRUE);
@@ -98,15 +102,17 @@ INSERT INTO sim_volumes VALUES ('v', 1, 'name-v', 'nyc3', 10, 0, '', '', '1', FA
 
 INSERT INTO sim_volume_snapshots VALUES ('vs', 1, 'name-vs', 10, 0, FALSE);
 
-INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272118159474);
-INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118160080);
-INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118160799);
-INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118161520);
-INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118162047);
-INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795272118164069);
-INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272118164893);
-INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272118165994);
+INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272526085687);
+INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272526086153);
+INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526087929);
+INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526088813);
+INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526090505);
+INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795272526092379);
+INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272526092656);
+INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526092960);
 
 INSERT INTO sim_faults VALUES (1, 1, 'machine.stop', '*', 'it''s stuck', FALSE, 0, 0, 0);
 
 INSERT INTO sim_counters VALUES ('fault', 2);
+
+INSERT INTO sim_clock VALUES (1, 3600000000);
