@@ -64,6 +64,15 @@ var examples = map[string]example{
 	"PUT /v2/vpcs/{vpc_id}":                       {body: body(map[string]any{"name": "inner"})},
 	"PATCH /v2/vpcs/{vpc_id}":                     {body: body(map[string]any{"name": "inner"})},
 	"POST /_sim/faults":                           {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
+	"POST /v2/images":                             {body: body(imageBody("own"))},
+	"PUT /v2/images/{image_id}":                   {body: body(map[string]any{"name": "renamed"})},
+	"POST /v2/images/{image_id}/actions":          {body: body(map[string]any{"type": "transfer", "region": "ams3"})},
+	"POST /v2/images/{image_id}/account_transfer": {body: func(a *account) any {
+		return map[string]any{"recipient_uuid": a.s.newAccount(a.t).uuid()}
+	}},
+	"POST /v2/images/{image_id}/account_transfer/accept":  {body: body(map[string]any{"transfer_id": 17, "recipient_uuid": "x"})},
+	"POST /v2/images/{image_id}/account_transfer/cancel":  {body: body(map[string]any{"transfer_id": 17})},
+	"POST /v2/images/{image_id}/account_transfer/decline": {body: body(map[string]any{"transfer_id": 17})},
 }
 
 // send sends what the route takes.
@@ -114,6 +123,10 @@ func (a *account) path(r api.Route) string {
 		image := a.snapshot(a.droplet(thing), thing)
 		set("snapshot_id", image)
 		set("image_id", image)
+		if has("action_id") {
+			transfer := map[string]any{"type": "transfer", "region": "ams3"}
+			set("action_id", a.settle(a.post(imagePath(image, "/actions"), transfer).is(http.StatusCreated)).ID)
+		}
 	case has("action_id"):
 		set("action_id", a.act(a.droplet(thing), "power_cycle").ID)
 	}

@@ -33,7 +33,7 @@ func routes() []route {
 	return slices.Concat(
 		healthRoutes, accountRoutes, actionRoutes, catalogRoutes,
 		dropletRoutes, dropletActionRoutes, backupRoutes, destroyRoutes,
-		imageRoutes, snapshotRoutes, sshKeyRoutes,
+		imageRoutes, imageActionRoutes, imageTransferRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
 		reservedIPRoutes, vpcRoutes, firewallRoutes, tagRoutes, faultRoutes, clockRoutes, operationRoutes, metricsRoutes,
 		unbuiltRoutes(),

@@ -11,15 +11,6 @@ POST /v2/droplets/actions
 GET /v2/droplets/{droplet_id}/kernels
 GET /v2/reports/droplet_neighbors_ids
 GET /v2/reports/droplet_neighbors
-POST /v2/images
-PUT /v2/images/{image_id}
-POST /v2/images/{image_id}/account_transfer
-POST /v2/images/{image_id}/account_transfer/accept
-POST /v2/images/{image_id}/account_transfer/cancel
-POST /v2/images/{image_id}/account_transfer/decline
-GET /v2/images/{image_id}/actions
-POST /v2/images/{image_id}/actions
-GET /v2/images/{image_id}/actions/{action_id}
 GET /v2/reserved_ipv6
 POST /v2/reserved_ipv6
 GET /v2/reserved_ipv6/{reserved_ipv6}

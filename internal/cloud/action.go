@@ -28,6 +28,8 @@ const (
 	ActionPasswordReset           ActionType = "password_reset"
 	ActionEnableIPv6              ActionType = "enable_ipv6"
 	ActionEnablePrivateNetworking ActionType = "enable_private_networking"
+	ActionTransfer                ActionType = "transfer"
+	ActionConvert                 ActionType = "convert"
 	ActionAttachVolume            ActionType = "attach_volume"
 	ActionDetachVolume            ActionType = "detach_volume"
 	ActionResizeVolume            ActionType = "resize_volume"

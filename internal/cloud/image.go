@@ -2,7 +2,11 @@ package cloud
 
 import (
 	"fmt"
+	"math"
+	"net/url"
+	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // ImageType says where an image comes from.
@@ -24,6 +28,8 @@ type ImageStatus string
 // The states of images.
 const (
 	ImageCreating  ImageStatus = "creating"
+	ImageNew       ImageStatus = "NEW" // to be imported
+	ImagePending   ImageStatus = "pending"
 	ImageAvailable ImageStatus = "available"
 	ImageRetired   ImageStatus = "retired"
 	ImageDeleted   ImageStatus = "deleted"
@@ -47,7 +53,9 @@ type Image struct {
 	Tags          []string
 	// SourceDroplet is the Droplet that a snapshot or backup was made from.
 	SourceDroplet int64
-	CreatedAt     time.Time
+	// Error says why an image could not be imported.
+	Error     string
+	CreatedAt time.Time
 }
 
 // Public reports whether everybody may use the image.
@@ -59,6 +67,61 @@ func (i Image) TakesIPv6() bool { return i.Type != ImageCustom }
 
 // Ref names the image for holds and actions.
 func (i Image) Ref() Ref { return Ref{KindImage, FormatID(i.ID)} }
+
+// MaxImageDescription is how many characters describe an image.
+const MaxImageDescription = 1024
+
+// customDistributions are what a custom image may be of. "Unknown OS" is not
+// documented, but some clients send it and want it back.
+var customDistributions = []string{
+	"Arch Linux", "CentOS", "CoreOS", "Debian", "Fedora", "Fedora Atomic", "FreeBSD", "Gentoo", "openSUSE",
+	"RancherOS", "Rocky Linux", "Ubuntu", "Unknown", "Unknown OS",
+}
+
+// CustomDistribution is the distribution of a custom image that is said to be
+// of one: any that is not known counts as Unknown.
+func CustomDistribution(name string) string {
+	if slices.Contains(customDistributions, name) {
+		return name
+	}
+	return "Unknown"
+}
+
+// CheckImageDescription refuses a description that is too long.
+func CheckImageDescription(text string) error {
+	if utf8.RuneCountInString(text) > MaxImageDescription {
+		return Invalid("description is too long (maximum is %d characters)", MaxImageDescription)
+	}
+	return nil
+}
+
+// maxImageURL is more than any browser takes.
+const maxImageURL = 2048
+
+// CheckImageURL refuses what an image cannot be imported from.
+func CheckImageURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return Invalid("url must be an http or https URL, such as https://example.com/debian-12.qcow2")
+	}
+	if len(text) > maxImageURL {
+		return Invalid("url is too long (maximum is %d characters)", maxImageURL)
+	}
+	return nil
+}
+
+// MinDisk is the smallest disk in GiB that takes an image of a size.
+func MinDisk(sizeGigabytes float64) int64 { return int64(math.Ceil(sizeGigabytes)) }
+
+// ImageTransfer is an offer of an image to another account. It lasts until it
+// is accepted, declined or cancelled, or the image is gone.
+type ImageTransfer struct {
+	ID        int64
+	Image     int64
+	Sender    int64 // account
+	Recipient int64 // account
+	CreatedAt time.Time
+}
 
 // DefaultSnapshotName names a snapshot that was given no name, as the API
 // does: the Droplet's name and the time in milliseconds.

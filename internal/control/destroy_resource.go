@@ -100,6 +100,9 @@ func (p *Plane) destroyResource(ctx context.Context, run *op.Run[destroyArgs], r
 	case cloud.AssociatedVolumeSnapshot:
 		return p.engine.DeleteVolumeSnapshot(ctx, w, ref)
 	case cloud.AssociatedSnapshot:
+		if err := p.stillOwns(ctx, run, r); err != nil {
+			return engine.Progress{}, err
+		}
 		return p.engine.DeleteImage(ctx, w, ref)
 	case cloud.AssociatedVolume:
 		if owner, err := p.otherOwner(ctx, run, r); err != nil || owner != 0 {
@@ -110,6 +113,21 @@ func (p *Plane) destroyResource(ctx context.Context, run *op.Run[destroyArgs], r
 		owner, err := p.otherOwner(ctx, run, r)
 		return engine.Progress{Done: true}, ownedBy(owner, err)
 	}
+}
+
+// stillOwns fails for a snapshot that was given to another account since.
+func (p *Plane) stillOwns(ctx context.Context, run *op.Run[destroyArgs], r cloud.DestroyResource) error {
+	id, _ := cloud.ParseID(r.ID)
+	return p.store.Read(ctx, func(tx *store.Tx) error {
+		image, err := tx.AnyImage(id)
+		if err == nil && image.Account != run.Account {
+			err = &engine.Error{Message: "it belongs to another account now"}
+		}
+		if cloud.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
 }
 
 // otherOwner returns the Droplet, other than the one destroyed, that a volume

@@ -167,6 +167,8 @@ func (c *creation) findImage() (err error) {
 	switch {
 	case cloud.IsNotFound(err) || err == nil && c.image.Status != cloud.ImageAvailable:
 		return invalid
+	case err == nil && c.image.Type == cloud.ImageCustom && c.request.IPv6:
+		return cloud.Invalid("image is not compatible with ipv6")
 	case err == nil && c.image.MinDiskSize > c.size.Disk:
 		return cloud.Invalid("The image you specified requires a larger disk than the selected size provides.")
 	case err == nil && c.request.IPv6 && !c.image.TakesIPv6():

@@ -48,7 +48,6 @@ var ways = map[string][]way{
 	"droplet.enable_ipv6":               {{"with-address", enableIPv6}},
 	"droplet.enable_private_networking": {{"on", enablePrivateNetworking}},
 	"droplet.destroy":                   {{"plain", deletePlain}, {"selected", destroySelected}, {"everything", destroyEverything}, {"with-backups", destroyWithBackups}},
-	"image.delete":                      {{"snapshot", deleteImage}},
 	"volume.create":                     {{"empty", createVolume}, {"from-snapshot", createVolumeFromSnapshot}},
 	"volume.delete":                     {{"free", deleteVolume}},
 	"volume.attach":                     {{"free", attachVolume}},
@@ -59,6 +58,10 @@ var ways = map[string][]way{
 	"reserved_ip.assign":                {{"free", assignFree}, {"away", assignAway}, {"new", reserveForDroplet}},
 	"reserved_ip.unassign":              {{"assigned", unassign}},
 	"reserved_ip.delete":                {{"assigned", deleteAssigned}},
+	"image.import":                      {{"url", importImage}},
+	"image.transfer":                    {{"snapshot", transferImage}},
+	"image.convert":                     {{"backup", convertBackup}},
+	"image.delete":                      {{"snapshot", deleteImage}, {"custom", deleteCustomImage}},
 }
 
 // An operation must end completed, with what was asked for, or errored with
@@ -117,6 +120,8 @@ var noWayBack = map[string]string{
 	"droplet.password_reset/password":          "the new password is the one that holds, from the next start on",
 	"droplet.password_reset/restart":           "the password counts from whichever start comes next",
 	"droplet.enable_private_networking/enable": "nothing changes",
+	"image.import/begin":                       "an image that is not imported is shown as deleted",
+	"image.convert/convert":                    "nothing but the row changes",
 }
 
 // A step that leaves something behind has an undo beside it.

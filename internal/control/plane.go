@@ -57,7 +57,7 @@ var plans = []op.Runnable[*Plane]{
 	dropletCreate, dropletPowerOn, dropletPowerOff, dropletShutdown, dropletReboot, dropletPowerCycle,
 	dropletRename, dropletSnapshot, dropletResize, dropletRebuild, dropletRestore, dropletPasswordReset,
 	dropletEnableIPv6, dropletEnablePrivateNetworking, dropletDestroy, dropletBackup, dropletBackupPolicy,
-	imageDelete,
+	imageImport, imageTransfer, imageConvert, imageDelete,
 	volumeCreate, volumeDelete, volumeAttach, volumeDetach, volumeResize,
 	volumeSnapshot, volumeSnapshotDelete,
 	reservedIPAssign, reservedIPUnassign, reservedIPDelete,

@@ -1,7 +1,9 @@
 package control
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/database"
@@ -169,25 +171,25 @@ func (c *testCloud) checkVolumes(volumes []cloud.Volume, real []sim.Volume) {
 // checkCopies compares images and volume snapshots.
 func (c *testCloud) checkCopies(all resources, world sim.World) {
 	c.Helper()
-	left := map[string]float64{}
+	left := map[string]string{}
 	for _, i := range world.Images {
-		left["image "+i.ID] = i.SizeGigabytes
+		left["image "+i.ID] = fmt.Sprint(i.SizeGigabytes, i.Regions)
 	}
 	for _, s := range world.VolumeSnapshots {
-		left["volume snapshot "+s.ID] = s.SizeGigabytes
+		left["volume snapshot "+s.ID] = fmt.Sprint(s.SizeGigabytes)
 	}
-	take := func(name string, size float64) {
+	take := func(name, what string) {
 		c.Helper()
-		if real, ok := left[name]; !ok || real != size {
-			c.Errorf("%s has %g GB; the hypervisor has it: %t, with %g GB", name, size, ok, real)
+		if real, ok := left[name]; !ok || real != what {
+			c.Errorf("%s is %s; the hypervisor has it: %t, with %s", name, what, ok, real)
 		}
 		delete(left, name)
 	}
 	for _, i := range all.Images {
-		take("image "+cloud.FormatID(i.ID), i.SizeGigabytes)
+		take("image "+cloud.FormatID(i.ID), fmt.Sprint(i.SizeGigabytes, slices.Sorted(slices.Values(i.Regions))))
 	}
 	for _, s := range all.VolumeSnapshots {
-		take("volume snapshot "+s.ID, s.SizeGigabytes)
+		take("volume snapshot "+s.ID, fmt.Sprint(s.SizeGigabytes))
 	}
 	for name := range left {
 		c.Errorf("the hypervisor has %s and nobody knows of it", name)
@@ -203,7 +205,7 @@ var leftovers = map[string]string{
 	"new Droplets":                        `SELECT COUNT(*) FROM droplets WHERE status = 'new'`,
 	"volumes not shown":                   `SELECT COUNT(*) FROM volumes WHERE NOT ready`,
 	"volume snapshots not shown":          `SELECT COUNT(*) FROM volume_snapshots WHERE NOT ready`,
-	"images not shown":                    `SELECT COUNT(*) FROM images WHERE status = 'creating'`,
+	"images not shown":                    `SELECT COUNT(*) FROM images WHERE status IN ('creating', 'NEW', 'pending')`,
 	"destroys that run":                   `SELECT COUNT(*) FROM destroys WHERE completed_at IS NULL`,
 	"volumes of Droplets that are gone":   `SELECT COUNT(*) FROM volumes WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,
 	"addresses of Droplets that are gone": `SELECT COUNT(*) FROM reserved_ips WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,

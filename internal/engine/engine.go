@@ -72,6 +72,14 @@ type ImageEngine interface {
 	// until it is replaced again or destroyed, so that taking the work back puts
 	// it back in place, whatever the machine has done since.
 	ReplaceImage(ctx context.Context, w Work, machine Ref, image Image) (Progress, error)
+	// ImportImage makes an image from what a URL leads to. When done,
+	// Progress.SizeGigabytes is the image's size.
+	ImportImage(ctx context.Context, w Work, image Import) (Progress, error)
+	// TransferImage makes an image available in one more region.
+	TransferImage(ctx context.Context, w Work, image Ref, region string) (Progress, error)
+	// WithdrawImage takes an image out of a region. Where it is not, that is
+	// done.
+	WithdrawImage(ctx context.Context, w Work, image Ref, region string) (Progress, error)
 	DeleteImage(ctx context.Context, w Work, image Ref) (Progress, error)
 }
 
@@ -135,6 +143,13 @@ type Image struct {
 	Ref
 	Slug string
 	Base bool
+}
+
+// Import is what ImportImage makes.
+type Import struct {
+	Ref
+	URL    string
+	Region string
 }
 
 // Network is the whole network of a machine. Addresses are text; empty means

@@ -10,7 +10,7 @@ import (
 var Operations = []string{
 	"machine.create", "machine.start", "machine.stop", "machine.reset", "machine.resize", "machine.destroy",
 	"machine.password",
-	"image.copy", "image.replace", "image.delete",
+	"image.copy", "image.replace", "image.import", "image.transfer", "image.withdraw", "image.delete",
 	"volume.create", "volume.resize", "volume.delete", "volume.attach", "volume.detach", "volume.snapshot",
 	"volume_snapshot.delete",
 	"network.apply", "firewall.apply",

@@ -21,6 +21,7 @@ const (
 	ActionIDs     Counter = "action"
 	ReservedIPIDs Counter = "reserved_ip"
 	DestroyIDs    Counter = "destroy"
+	TransferIDs   Counter = "image_transfer"
 	// The two below count through the pools of public addresses.
 	PublicAddresses   Counter = "public_address"
 	ReservedAddresses Counter = "reserved_address"

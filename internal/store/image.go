@@ -6,13 +6,14 @@ import (
 )
 
 var imageColumns = `i.id, i.account_id, i.slug, i.name, i.type, i.kind, i.distribution, i.regions,
-	i.min_disk_size, i.size_gigabytes, i.description, i.status, i.source_droplet_id, i.created_at,
+	i.min_disk_size, i.size_gigabytes, i.description, i.status, i.source_droplet_id, i.error, i.created_at,
 	` + tagsOf(cloud.KindImage, "CAST(i.id AS TEXT)")
 
 func scanImage(row database.Scanner) (i cloud.Image, err error) {
 	var tags string
 	err = row.Scan(&i.ID, &i.Account, &i.Slug, &i.Name, &i.Type, &i.Kind, &i.Distribution, list[string]{&i.Regions},
-		&i.MinDiskSize, &i.SizeGigabytes, &i.Description, &i.Status, &i.SourceDroplet, moment{&i.CreatedAt}, &tags)
+		&i.MinDiskSize, &i.SizeGigabytes, &i.Description, &i.Status, &i.SourceDroplet, &i.Error,
+		moment{&i.CreatedAt}, &tags)
 	i.Tags = sorted(tags)
 	return i, err
 }
@@ -35,6 +36,23 @@ func (tx *Tx) AddImage(i cloud.Image) error {
 func (tx *Tx) Image(account, id int64) (cloud.Image, error) {
 	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i
 		WHERE i.id = $1 AND i.account_id IN (0, $2) AND `+shownImage, id, account))
+}
+
+// LockImage reads an image that the transaction is about to begin something
+// with, or to give away.
+func (tx *Tx) LockImage(account, id int64) (cloud.Image, error) {
+	if _, err := database.All(tx.t, database.Value[int64],
+		`SELECT id FROM images WHERE id = $1 AND account_id = $2`+tx.t.ForUpdate(), id, account); err != nil {
+		return cloud.Image{}, err
+	}
+	return tx.Image(account, id)
+}
+
+// DeletedCustomImage reads a custom image of the account that was deleted, or
+// that could not be imported.
+func (tx *Tx) DeletedCustomImage(account, id int64) (cloud.Image, error) {
+	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i
+		WHERE i.id = $1 AND i.account_id = $2 AND i.type = 'custom' AND i.status = 'deleted'`, id, account))
 }
 
 // AnyImage reads an image whosever it is and however it stands: a Droplet may
@@ -88,10 +106,23 @@ func (tx *Tx) PublishImage(id int64, sizeGigabytes float64) error {
 	return err
 }
 
+// SaveImage records everything of an image that may change.
+func (tx *Tx) SaveImage(i cloud.Image) error {
+	_, err := tx.t.Exec(`UPDATE images SET account_id = $1, name = $2, type = $3, distribution = $4, regions = $5,
+		min_disk_size = $6, size_gigabytes = $7, description = $8, status = $9, source_droplet_id = $10, error = $11
+		WHERE id = $12`,
+		i.Account, i.Name, string(i.Type), i.Distribution, jsonText(i.Regions), i.MinDiskSize, i.SizeGigabytes,
+		i.Description, string(i.Status), i.SourceDroplet, i.Error, i.ID)
+	return err
+}
+
 // DropImage hides an image for good.
 func (tx *Tx) DropImage(id int64) error {
 	_, err := tx.t.Exec(`UPDATE images SET status = $1, delete_at = NULL WHERE id = $2`, string(cloud.ImageDeleted), id)
 	if err != nil {
+		return err
+	}
+	if err := tx.withdrawTransfer(id); err != nil {
 		return err
 	}
 	return tx.untagAll(cloud.KindImage, cloud.FormatID(id))

@@ -104,6 +104,9 @@ func addSample(t *testing.T, db *store.DB) {
 			added(tx.AddSSHKey(sampleKey)),
 			added(tx.AddVPC(sampleVPC)),
 			tx.AddImage(sampleImage),
+			added(tx.AddImageTransfer(cloud.ImageTransfer{
+				ID: 1000010, Image: sampleImage.ID, Sender: sampleAccount.ID, Recipient: sampleAccount.ID, CreatedAt: sampleTime,
+			})),
 			added(tx.AddDroplet(store.NewDroplet{Droplet: sampleDroplet, PrivateHost: 2, PublicHost: 7})),
 			tx.SetBackupPolicy(sampleDroplet.ID, sampleDroplet.Backups, sampleDroplet.BackupWindow),
 			tx.KeepBackup(sampleImage.ID, sampleLater),

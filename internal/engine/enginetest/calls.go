@@ -81,6 +81,23 @@ func (b *bench) replaceImage(machine string, i engine.Image) doer {
 	}
 }
 
+func (b *bench) importImage(id string) doer {
+	image := engine.Import{Ref: ref(id), URL: "https://images.example.com/debian.qcow2", Region: b.Machine.Region}
+	return func(w engine.Work) (engine.Progress, error) { return b.Engine.ImportImage(b.Context(), w, image) }
+}
+
+func (b *bench) transferImage(id, region string) doer {
+	return func(w engine.Work) (engine.Progress, error) {
+		return b.Engine.TransferImage(b.Context(), w, ref(id), region)
+	}
+}
+
+func (b *bench) withdrawImage(id, region string) doer {
+	return func(w engine.Work) (engine.Progress, error) {
+		return b.Engine.WithdrawImage(b.Context(), w, ref(id), region)
+	}
+}
+
 func (b *bench) deleteImage(id string) doer {
 	return func(w engine.Work) (engine.Progress, error) { return b.Engine.DeleteImage(b.Context(), w, ref(id)) }
 }

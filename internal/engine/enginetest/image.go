@@ -3,10 +3,12 @@ package enginetest
 import "github.com/cistern-cloud/cistern/internal/engine"
 
 var imageTests = map[string]func(*bench){
-	"image/copy":    testImageCopy,
-	"image/replace": testImageReplace,
-	"image/undone":  testImageReplaceUndone,
-	"image/gone":    testImageGone,
+	"image/copy":     testImageCopy,
+	"image/replace":  testImageReplace,
+	"image/undone":   testImageReplaceUndone,
+	"image/gone":     testImageGone,
+	"image/import":   testImageImport,
+	"image/transfer": testImageTransfer,
 }
 
 func testImageCopy(b *bench) {
@@ -28,6 +30,42 @@ func testImageCopy(b *bench) {
 	b.must(b.deleteImage("i")) // and machines outlive their image
 	b.must(b.start("2"))
 	b.state("2", true)
+}
+
+func testImageImport(b *bench) {
+	w := b.work()
+	p := b.mustAgain(w, b.importImage("i"))
+	if p.SizeGigabytes <= 0 {
+		b.Errorf("an image of %g GB", p.SizeGigabytes)
+	}
+	m := b.machine("1")
+	m.Image = imageOf("i")
+	b.must(b.create(m))
+	b.must(b.deleteImage("i"))
+	b.refuses(engine.ErrGone, b.work(), b.importImage("i"))
+
+	late := b.work()
+	b.mustAgain(undo(late), b.deleteImage("late"))
+	b.refuses(engine.ErrUndone, late, b.importImage("late"))
+}
+
+// An image is used where it is, and nowhere else.
+func testImageTransfer(b *bench) {
+	b.must(b.importImage("i"))
+	there := b.machine("1")
+	there.Region, there.Image = "ams3", imageOf("i")
+	b.refusesFinally(b.create(there))
+	moved := b.must(b.transferImage("i", "ams3"))
+	b.must(b.create(there))
+	b.must(b.transferImage("i", "ams3")) // where it is already
+	b.mustAgain(undo(moved), b.withdrawImage("i", "ams3"))
+	b.refuses(engine.ErrUndone, moved, b.transferImage("i", "ams3"))
+	there.Ref = ref("2")
+	b.refusesFinally(b.create(there))
+	b.must(b.withdrawImage("i", "ams3"))
+	b.must(b.withdrawImage("nothing", "ams3"))
+	b.must(b.deleteImage("i"))
+	b.refusesFinally(b.transferImage("i", "ams3"))
 }
 
 func testImageReplace(b *bench) {

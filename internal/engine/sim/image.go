@@ -3,6 +3,8 @@ package sim
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
@@ -18,28 +20,80 @@ func (e *Engine) CopyImage(ctx context.Context, w engine.Work, machine, image en
 	c := e.call(w, "image.copy", machine, image)
 	c.makes = thing{"sim_images", image.ID}
 	c.apply = func(t *database.Tx) (engine.Progress, error) {
-		there, err := c.makes.exists(t)
-		if err == nil && !there {
-			err = insertImage(t, machine.ID, image)
-		}
-		if err != nil {
-			return engine.Progress{}, err
-		}
-		i, err := findImage(t, image.ID)
-		return engine.Progress{SizeGigabytes: i.SizeGigabytes}, err
+		return makeImage(t, c.makes, func() error {
+			m, err := lockMachine(t, machine.ID)
+			if err != nil {
+				return err
+			}
+			return insertImage(t, image, m.Region, m.Disk, m.UsedGigabytes)
+		})
 	}
 	return e.do(ctx, c)
 }
 
-func insertImage(t *database.Tx, machine string, image engine.Ref) error {
-	m, err := lockMachine(t, machine)
-	if err != nil {
-		return err
+// makeImage makes an image that is not there yet, and answers with its size.
+func makeImage(t *database.Tx, image thing, insert func() error) (engine.Progress, error) {
+	there, err := image.exists(t)
+	if err == nil && !there {
+		err = insert()
 	}
-	return one(t.Exec(`
+	if err != nil {
+		return engine.Progress{}, err
+	}
+	i, err := findImage(t, image.id)
+	return engine.Progress{SizeGigabytes: i.SizeGigabytes}, err
+}
+
+func insertImage(t *database.Tx, image engine.Ref, region string, disk int64, size float64) error {
+	if err := one(t.Exec(`
 		INSERT INTO sim_images (id, account, name, disk, size_gigabytes, destroyed)
 		VALUES ($1, $2, $3, $4, $5, FALSE) ON CONFLICT (id) DO NOTHING`,
-		image.ID, image.Account, image.Name, m.Disk, m.UsedGigabytes))
+		image.ID, image.Account, image.Name, disk, size)); err != nil {
+		return err
+	}
+	return addImageRegion(t, image.ID, region)
+}
+
+// ImportImage makes an image of the size that all images of the catalogue have.
+// Nothing is fetched: the simulation has no use for what the URL leads to.
+func (e *Engine) ImportImage(ctx context.Context, w engine.Work, image engine.Import) (engine.Progress, error) {
+	c := e.call(w, "image.import", image.Ref)
+	c.names = append(c.names, image.URL)
+	c.makes = thing{"sim_images", image.ID}
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		return makeImage(t, c.makes, func() error {
+			return insertImage(t, image.Ref, image.Region, int64(math.Ceil(baseImageGigabytes)), baseImageGigabytes)
+		})
+	}
+	return e.do(ctx, c)
+}
+
+// TransferImage makes an image available in one more region.
+func (e *Engine) TransferImage(ctx context.Context, w engine.Work, image engine.Ref, region string) (engine.Progress, error) {
+	c := e.call(w, "image.transfer", image)
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		if _, err := findImage(t, image.ID); err != nil {
+			return engine.Progress{}, err
+		}
+		return engine.Progress{}, addImageRegion(t, image.ID, region)
+	}
+	return e.do(ctx, c)
+}
+
+// WithdrawImage takes an image out of a region.
+func (e *Engine) WithdrawImage(ctx context.Context, w engine.Work, image engine.Ref, region string) (engine.Progress, error) {
+	c := e.call(w, "image.withdraw", image)
+	c.apply = func(t *database.Tx) (engine.Progress, error) {
+		_, err := t.Exec("DELETE FROM sim_image_regions WHERE image = $1 AND region = $2", image.ID, region)
+		return engine.Progress{}, err
+	}
+	return e.do(ctx, c)
+}
+
+func addImageRegion(t *database.Tx, image, region string) error {
+	_, err := t.Exec(`INSERT INTO sim_image_regions (image, region) VALUES ($1, $2)
+		ON CONFLICT (image, region) DO NOTHING`, image, region)
+	return err
 }
 
 // ReplaceImage puts a fresh copy of an image in place of a machine's disk.
@@ -56,7 +110,7 @@ func (e *Engine) ReplaceImage(ctx context.Context, w engine.Work, machine engine
 		if w.Undo {
 			return engine.Progress{}, putBack(t, m.ID, w.Key)
 		}
-		used, err := imageFor(t, image, m.Disk)
+		used, err := imageFor(t, image, m.Region, m.Disk)
 		if err != nil {
 			return engine.Progress{}, err
 		}
@@ -87,6 +141,9 @@ func (e *Engine) DeleteImage(ctx context.Context, w engine.Work, image engine.Re
 			INSERT INTO sim_images (id, account, name, disk, size_gigabytes, destroyed)
 			VALUES ($1, $2, $3, 0, 0, TRUE) ON CONFLICT (id) DO UPDATE SET destroyed = TRUE`,
 			image.ID, image.Account, image.Name)
+		if err == nil {
+			_, err = t.Exec("DELETE FROM sim_image_regions WHERE image = $1", image.ID)
+		}
 		return engine.Progress{}, err
 	}
 	return e.do(ctx, c)
@@ -94,7 +151,7 @@ func (e *Engine) DeleteImage(ctx context.Context, w engine.Work, image engine.Re
 
 // imageFor returns the size of an image that is to fill a disk, or why it
 // cannot.
-func imageFor(t *database.Tx, image engine.Image, disk int64) (float64, error) {
+func imageFor(t *database.Tx, image engine.Image, region string, disk int64) (float64, error) {
 	if image.Base {
 		if image.Slug == "" {
 			return 0, refuse("a base image needs a slug")
@@ -105,7 +162,11 @@ func imageFor(t *database.Tx, image engine.Image, disk int64) (float64, error) {
 	if errors.Is(err, engine.ErrNotFound) {
 		return 0, refuse("there is no image %s", image.ID)
 	}
-	if err == nil && i.Disk > disk {
+	switch {
+	case err != nil:
+	case !slices.Contains(i.Regions, region):
+		err = refuse("image %s is not in %s", i.ID, region)
+	case i.Disk > disk:
 		err = refuse("image %s needs a disk of %d GiB and this one has %d", i.ID, i.Disk, disk)
 	}
 	return i.SizeGigabytes, err

@@ -35,7 +35,7 @@ func (e *Engine) CreateMachine(ctx context.Context, w engine.Work, m engine.Mach
 }
 
 func insertMachine(t *database.Tx, m engine.Machine, host string) error {
-	used, err := imageFor(t, m.Image, m.Disk)
+	used, err := imageFor(t, m.Image, m.Region, m.Disk)
 	if err != nil {
 		return err
 	}

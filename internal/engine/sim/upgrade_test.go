@@ -28,6 +28,7 @@ func (l *lab) addSample() {
 	l.must(l.AttachVolume(l.Context(), l.work(), ref("v"), ref("1")))
 	l.must(l.SnapshotVolume(l.Context(), l.work(), ref("v"), ref("vs")))
 	l.must(l.CopyImage(l.Context(), l.work(), ref("1"), ref("i")))
+	l.must(l.TransferImage(l.Context(), l.work(), ref("i"), "ams3"))
 	l.must(l.create(l.work(), "2"))
 	l.must(l.DestroyMachine(l.Context(), l.work(), ref("2")))
 	l.addFault(engine.Fault{Account: 1, Operation: "machine.stop", Resource: "*", Error: "it's stuck"})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
@@ -57,13 +58,14 @@ type Volume struct {
 	Machine string
 }
 
-// Image is an image that was copied from a simulated machine.
+// Image is an image that was copied from a simulated machine, or imported.
 type Image struct {
 	ID            string
 	Account       int64
 	Name          string
 	Disk          int64
 	SizeGigabytes float64
+	Regions       []string // sorted
 }
 
 // VolumeSnapshot is a copy of a simulated volume.
@@ -136,10 +138,15 @@ func scanVolume(row database.Scanner) (v Volume, err error) {
 	return v, err
 }
 
-const selectImages = `SELECT id, account, name, disk, size_gigabytes FROM sim_images WHERE NOT destroyed`
+const selectImages = `SELECT id, account, name, disk, size_gigabytes,
+	COALESCE((SELECT string_agg(r.region, ',') FROM sim_image_regions r WHERE r.image = sim_images.id), '')
+	FROM sim_images WHERE NOT destroyed`
 
 func scanImage(row database.Scanner) (i Image, err error) {
-	err = row.Scan(&i.ID, &i.Account, &i.Name, &i.Disk, &i.SizeGigabytes)
+	var regions string
+	err = row.Scan(&i.ID, &i.Account, &i.Name, &i.Disk, &i.SizeGigabytes, &regions)
+	i.Regions = strings.Split(regions, ",")
+	slices.Sort(i.Regions) // here, as the order of text differs between databases
 	return i, err
 }
 

@@ -35,7 +35,7 @@ func TestWorldShowsAllThatExists(t *testing.T) {
 				Network: engine.Network{VPC: "vpc-1", PrivateIPv4: "10.0.0.2"},
 			}},
 			Volumes:         []sim.Volume{{ID: "v", Account: 1, Name: "name-v", Region: "nyc3", SizeGigabytes: 10, Machine: "16"}},
-			Images:          []sim.Image{{ID: "i", Account: 1, Name: "name-i", Disk: 25, SizeGigabytes: 2.36}},
+			Images:          []sim.Image{{ID: "i", Account: 1, Name: "name-i", Disk: 25, SizeGigabytes: 2.36, Regions: []string{"nyc3"}}},
 			VolumeSnapshots: []sim.VolumeSnapshot{{ID: "s", Account: 1, Name: "name-s", VolumeGigabytes: 10}},
 		}
 		if got := l.world(); !reflect.DeepEqual(got, want) {

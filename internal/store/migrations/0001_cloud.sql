@@ -67,6 +67,7 @@ CREATE TABLE images (
 	description TEXT NOT NULL,
 	status TEXT NOT NULL,
 	source_droplet_id BIGINT NOT NULL,
+	error TEXT NOT NULL DEFAULT '',
 	created_at BIGINT NOT NULL,
 	-- When a backup is to be deleted, or a delete that failed is tried again.
 	delete_at BIGINT NULL
@@ -75,6 +76,15 @@ CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
 CREATE INDEX images_account ON images (account_id, id);
 CREATE INDEX images_source ON images (source_droplet_id, id) WHERE source_droplet_id <> 0;
 CREATE INDEX images_expiring ON images (delete_at) WHERE delete_at IS NOT NULL;
+
+-- Images that are offered to another account.
+CREATE TABLE image_transfers (
+	id BIGINT NOT NULL PRIMARY KEY,
+	image_id BIGINT NOT NULL UNIQUE REFERENCES images (id),
+	sender_id BIGINT NOT NULL REFERENCES accounts (id),
+	recipient_id BIGINT NOT NULL REFERENCES accounts (id),
+	created_at BIGINT NOT NULL
+);
 
 CREATE TABLE vpcs (
 	id TEXT NOT NULL PRIMARY KEY,

@@ -53,6 +53,7 @@ CREATE TABLE images (
 	description TEXT NOT NULL,
 	status TEXT NOT NULL,
 	source_droplet_id BIGINT NOT NULL,
+	error TEXT NOT NULL DEFAULT '',
 	created_at BIGINT NOT NULL,
 	-- When a backup is to be deleted, or a delete that failed is tried again.
 	delete_at BIGINT NULL
@@ -61,6 +62,13 @@ CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
 CREATE INDEX images_account ON images (account_id, id);
 CREATE INDEX images_source ON images (source_droplet_id, id) WHERE source_droplet_id <> 0;
 CREATE INDEX images_expiring ON images (delete_at) WHERE delete_at IS NOT NULL;
+CREATE TABLE image_transfers (
+	id BIGINT NOT NULL PRIMARY KEY,
+	image_id BIGINT NOT NULL UNIQUE REFERENCES images (id),
+	sender_id BIGINT NOT NULL REFERENCES accounts (id),
+	recipient_id BIGINT NOT NULL REFERENCES accounts (id),
+	created_at BIGINT NOT NULL
+);
 CREATE TABLE vpcs (
 	id TEXT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
@@ -338,9 +346,11 @@ INSERT INTO regions VALUES ('nyc3', 0, '{"slug":"nyc3","name":"New York 3","feat
 
 INSERT INTO sizes VALUES ('s-1vcpu-1gb', 0, '{"slug":"s-1vcpu-1gb","description":"","memory":1024,"vcpus":1,"disk":25,"transfer":0,"price_monthly":0,"price_hourly":0,"regions":null,"available":true,"disk_info":null}', FALSE);
 
-INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, 1735787045000000, NULL);
+INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, '', 1735787045000000, NULL);
 INSERT INTO images VALUES (100000001, 1000000, '', 'web \ ünïcode', 'snapshot', 'distribution', 'Debian', '["nyc3"]', 25, 2.5, 'two
-lines', 'available', 1000003, 1767323045000006, 1767323105000006);
+lines', 'available', 1000003, '', 1767323045000006, 1767323105000006);
+
+INSERT INTO image_transfers VALUES (1000010, 100000001, 1000000, 1000000, 1767323045000006);
 
 INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000003', 1000000, 'default-nyc3', 'the first', 'nyc3', '10.108.0.0/20', 174850048, 174854143, TRUE, 0, 1767323045000006);
 

@@ -34,10 +34,17 @@ CREATE TABLE sim_images (
 	id TEXT NOT NULL PRIMARY KEY,
 	account BIGINT NOT NULL,
 	name TEXT NOT NULL,
-	-- The disk it was copied from: a machine's has to be at least as large.
+	-- The disk that it needs: a machine's has to be at least as large.
 	disk BIGINT NOT NULL,
 	size_gigabytes DOUBLE PRECISION NOT NULL,
 	destroyed BOOLEAN NOT NULL
+);
+
+-- Where each image can be used. Rows go with what they are about.
+CREATE TABLE sim_image_regions (
+	image TEXT NOT NULL,
+	region TEXT NOT NULL,
+	PRIMARY KEY (image, region)
 );
 
 CREATE TABLE sim_volumes (

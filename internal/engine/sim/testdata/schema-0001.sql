@@ -26,10 +26,15 @@ CREATE TABLE sim_images (
 	id TEXT NOT NULL PRIMARY KEY,
 	account BIGINT NOT NULL,
 	name TEXT NOT NULL,
-	-- The disk it was copied from: a machine's has to be at least as large.
+	-- The disk that it needs: a machine's has to be at least as large.
 	disk BIGINT NOT NULL,
 	size_gigabytes DOUBLE PRECISION NOT NULL,
 	destroyed BOOLEAN NOT NULL
+);
+CREATE TABLE sim_image_regions (
+	image TEXT NOT NULL,
+	region TEXT NOT NULL,
+	PRIMARY KEY (image, region)
 );
 CREATE TABLE sim_volumes (
 	id TEXT NOT NULL PRIMARY KEY,
@@ -98,18 +103,22 @@ INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1
 
 INSERT INTO sim_images VALUES ('i', 1, 'name-i', 25, 2.36, FALSE);
 
+INSERT INTO sim_image_regions VALUES ('i', 'nyc3');
+INSERT INTO sim_image_regions VALUES ('i', 'ams3');
+
 INSERT INTO sim_volumes VALUES ('v', 1, 'name-v', 'nyc3', 10, 0, '', '', '1', FALSE);
 
 INSERT INTO sim_volume_snapshots VALUES ('vs', 1, 'name-vs', 10, 0, FALSE);
 
-INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272526085687);
-INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272526086153);
-INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526087929);
-INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526088813);
-INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526090505);
-INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795272526092379);
-INSERT INTO sim_work VALUES ('work-6', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272526092656);
-INSERT INTO sim_work VALUES ('work-7', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272526092960);
+INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272807027547);
+INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272807027881);
+INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807028212);
+INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807028632);
+INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807029014);
+INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795272807029509);
+INSERT INTO sim_work VALUES ('work-6', 'image.transfer', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807029802);
+INSERT INTO sim_work VALUES ('work-7', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272807030041);
+INSERT INTO sim_work VALUES ('work-8', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807030339);
 
 INSERT INTO sim_faults VALUES (1, 1, 'machine.stop', '*', 'it''s stuck', FALSE, 0, 0, 0);
 

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
+)
+
+func scanTransfer(row database.Scanner) (t cloud.ImageTransfer, err error) {
+	return t, row.Scan(&t.ID, &t.Image, &t.Sender, &t.Recipient, moment{&t.CreatedAt})
+}
+
+// AddImageTransfer offers an image, and reports whether it was not offered yet.
+func (tx *Tx) AddImageTransfer(t cloud.ImageTransfer) (bool, error) {
+	n, err := tx.t.Exec(`INSERT INTO image_transfers (id, image_id, sender_id, recipient_id, created_at)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (image_id) DO NOTHING`,
+		t.ID, t.Image, t.Sender, t.Recipient, micros(t.CreatedAt))
+	return n > 0, err
+}
+
+// TakeImageTransfer reads an offer of an image and removes it. Who takes it at
+// the same time finds none.
+func (tx *Tx) TakeImageTransfer(image, id int64) (cloud.ImageTransfer, error) {
+	return found(database.One(tx.t, scanTransfer, `DELETE FROM image_transfers WHERE id = $1 AND image_id = $2
+		RETURNING id, image_id, sender_id, recipient_id, created_at`, id, image))
+}
+
+// withdrawTransfer removes whatever offer there is of an image.
+func (tx *Tx) withdrawTransfer(image int64) error {
+	_, err := tx.t.Exec(`DELETE FROM image_transfers WHERE image_id = $1`, image)
+	return err
+}
+
+// GiveImage makes an image another account's. Its tags were the former
+// owner's, and so is the Droplet that it was made from.
+func (tx *Tx) GiveImage(id, account int64) error {
+	if _, err := tx.t.Exec(`UPDATE images SET account_id = $1, source_droplet_id = 0 WHERE id = $2`, account, id); err != nil {
+		return err
+	}
+	return tx.untagAll(cloud.KindImage, cloud.FormatID(id))
+}
+
+// AccountByEmail finds an account by its email address.
+func (tx *Tx) AccountByEmail(email string) (cloud.Account, error) {
+	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.email = $1`, email))
+}
+
+// AccountByUUID finds an account by its UUID.
+func (tx *Tx) AccountByUUID(uuid string) (cloud.Account, error) {
+	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.uuid = $1`, uuid))
+}
