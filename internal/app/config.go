@@ -48,6 +48,9 @@ type Config struct {
 	SimLatency  string
 	LogFormat   string
 	LogLevel    string
+	// Embedded is for a server in somebody else's process: it leaves the
+	// process's signals and file modes alone.
+	Embedded bool
 }
 
 // DefaultData is the data folder when none is named:

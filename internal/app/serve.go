@@ -66,7 +66,9 @@ func Serve(ctx context.Context, c Config, logs io.Writer, started func(Started))
 	if err != nil {
 		return err
 	}
-	syscall.Umask(0o077) // whatever is written is the owner's alone
+	if !c.Embedded {
+		syscall.Umask(0o077) // whatever is written is the owner's alone
+	}
 	srv := &server{settings: s, log: newLog(s, logs), metrics: newMetrics()}
 	if srv.storage, err = openToServe(ctx, s.Storage); err != nil {
 		return err
@@ -115,8 +117,12 @@ func (s *server) newAPI() http.Handler {
 }
 
 func (s *server) run(ctx context.Context, started func(Started)) error {
-	hangup, ignore := hangups()
-	defer ignore()
+	var hangup chan os.Signal
+	if !s.Embedded {
+		var ignore func()
+		hangup, ignore = hangups()
+		defer ignore()
+	}
 	// First of all, so that a start that fails for its port leaves no account.
 	listener, err := listen(s.Listen)
 	if err != nil {

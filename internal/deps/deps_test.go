@@ -73,6 +73,14 @@ var layers = []layer{
 		why: "its commands are clients of the API, and reach the server through app",
 	},
 	{
+		pkg: "associated",
+		why: "it is for clients of any server of this API, and adds nothing to what they depend on but godo",
+	},
+	{
+		pkg: "cisterntest", may: []string{"internal/app"},
+		why: "it is a server in a test's process and a client of it, and shows neither from inside",
+	},
+	{
 		pkg: "cmd", may: []string{"internal/cli"},
 		why: "it holds nothing but main, which nothing else imports",
 	},

@@ -1,0 +1,105 @@
+package cisterntest_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"github.com/cistern-cloud/cistern/associated"
+	"github.com/cistern-cloud/cistern/cisterntest"
+)
+
+var web = &godo.DropletCreateRequest{
+	Name: "web", Region: "nyc3", Size: "s-1vcpu-1gb", Image: godo.DropletCreateImage{Slug: "debian-12-x64"},
+}
+
+// create makes a Droplet and waits until it is active.
+func create(t *testing.T, client *godo.Client, request *godo.DropletCreateRequest) *godo.Droplet {
+	t.Helper()
+	made, _, err := client.Droplets.Create(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	droplet, err := associated.New(client).WaitForDroplet(t.Context(), made.ID, "active", soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return droplet
+}
+
+// soon waits for simulated work, which takes no time.
+var soon = &associated.WaitOptions{Interval: time.Millisecond, MaxInterval: 20 * time.Millisecond, Timeout: time.Minute}
+
+func TestServersAreAlone(t *testing.T) {
+	for range 100 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			client := cisterntest.New(t).Client()
+			create(t, client, web)
+			list, _, err := client.Droplets.List(t.Context(), nil)
+			if err != nil || len(list) != 1 {
+				t.Errorf("%d Droplets, %v; want the one", len(list), err)
+			}
+		})
+	}
+}
+
+func TestFail(t *testing.T) {
+	srv := cisterntest.New(t)
+	client := srv.Client()
+	mend := srv.Fail("machine.create", cisterntest.Fault{Resource: "web", Error: "no room"})
+	made, response, err := client.Droplets.Create(t.Context(), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	action, err := associated.New(client).WaitForAction(t.Context(), response.Links.Actions[0].ID, soon)
+	if _, failed := errors.AsType[*associated.ActionError](err); !failed || action.Status != "errored" {
+		t.Errorf("create %d: %+v, %v; want it to fail", made.ID, action, err)
+	}
+	mend()
+	create(t, client, web)
+}
+
+func TestLatency(t *testing.T) {
+	srv := cisterntest.New(t, cisterntest.WithLatency(time.Hour))
+	made, _, err := srv.Client().Droplets.Create(t.Context(), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := associated.New(srv.Client()).WaitForDroplet(ctx, made.ID, "active", soon); err == nil {
+		t.Error("a create that takes an hour is done")
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	client := cisterntest.New(t, cisterntest.WithRateLimit("3/h,2/m")).Client()
+	for range 2 {
+		if _, _, err := client.Account.Get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, response, err := client.Account.Get(t.Context()); err == nil || response.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the third request: %v", err)
+	}
+}
+
+// A server that cannot start ends the test with the reason.
+func TestBadOptions(t *testing.T) {
+	f := &failing{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cisterntest.New(f, cisterntest.WithRateLimit("lots"))
+	}()
+	<-done
+	if !strings.Contains(f.message, "lots") {
+		t.Errorf("the message is %q", f.message)
+	}
+}
