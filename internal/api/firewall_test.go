@@ -61,7 +61,7 @@ var badFirewalls = []struct {
 	{"a name for an address", []any{"outbound_rules", []any{rule("tcp", "1", "destinations", "addresses", []string{"home"})}}, "invalid address: home"},
 	{"an unknown Droplet", []any{"droplet_ids", []int64{7}}, "droplet does not exist"},
 	{"an unknown Droplet in a rule", []any{"inbound_rules", []any{rule("tcp", "1", "sources", "droplet_ids", []int64{7})}}, "droplet does not exist"},
-	{"text for a Droplet", []any{"droplet_ids", []string{"web"}}, `"web" is not a whole number`},
+	{"text for a Droplet", []any{"droplet_ids", []string{"web"}}, `droplet_ids must be a whole number, not "web"`},
 	{"an unknown tag", []any{"tags", []string{"nobody"}}, "tag nobody does not exist"},
 	{"an unknown tag in a rule", []any{"outbound_rules", []any{rule("tcp", "1", "destinations", "tags", []string{"nobody"})}}, "tag nobody does not exist"},
 	{"a load balancer", []any{"inbound_rules", []any{rule("tcp", "1", "sources", "load_balancer_uids", []string{"x"})}}, "load balancer does not exist"},
@@ -167,7 +167,7 @@ func TestFirewallParts(t *testing.T) {
 		remove := func(part string, body any) *answer { return a.do(http.MethodDelete, path+part, body) }
 		for _, method := range []string{http.MethodPost, http.MethodDelete} {
 			a.do(method, path+"/droplets", nil).invalid("droplet_ids is required")
-			a.do(method, path+"/droplets", map[string]any{"droplet_ids": []string{"x"}}).invalid(`"x" is not a whole number`)
+			a.do(method, path+"/droplets", map[string]any{"droplet_ids": []string{"x"}}).invalid(`droplet_ids must be a whole number, not "x"`)
 			a.do(method, path+"/tags", tags()).invalid("tags is required")
 			a.do(method, path+"/rules", nil).invalid("must have at least one rule")
 			a.do(method, path+"/rules", firewallOf("inbound_rules", []any{rule("tcp", "x", "sources")})).invalid("invalid port range")
