@@ -79,6 +79,12 @@ func TestWeekOfBackups(t *testing.T) {
 	a.get(dropletPath(id, "/actions")).shows("actions.0.type", `"backup"`)
 	a.get(dropletPath(id, "/destroy_with_associated_resources")).shows("snapshots", `[]`)
 
+	restored := a.settle(a.post(dropletPath(id, "/actions"), map[string]any{"type": "restore", "image": newest}).is(http.StatusCreated))
+	if restored.Status != cloud.Completed {
+		t.Errorf("the restore is %+v", restored)
+	}
+	a.get(dropletPath(id, "/backups")).shows("meta", `{"total": 7}`)
+
 	// From a backup a Droplet can be made, and it outlives the backup.
 	copied := a.droplet("copy", "image", newest)
 	a.del(dropletPath(id)).empty(http.StatusNoContent)

@@ -225,11 +225,11 @@ func (p *Plane) expireBackup(ctx context.Context, expired cloud.Image) error {
 		if err != nil {
 			return err
 		}
-		holder, err := tx.Holder(image.Ref())
+		used, err := backupInUse(tx, image)
 		if err != nil {
 			return err
 		}
-		if holder != 0 {
+		if used {
 			return tx.KeepBackup(image.ID, tx.Now.Add(busyBackup))
 		}
 		if err := tx.KeepBackup(image.ID, tx.Now.Add(retryExpiry)); err != nil {
@@ -240,6 +240,20 @@ func (p *Plane) expireBackup(ctx context.Context, expired cloud.Image) error {
 		}, imageArgs{Image: image.ID, Name: image.Name})
 		return err
 	})
+}
+
+// backupInUse reports whether something is done with a backup: it is held
+// itself, or its Droplet is given a disk that may be made from it.
+func backupInUse(tx *store.Tx, backup cloud.Image) (bool, error) {
+	holder, err := tx.Holder(backup.Ref())
+	if err != nil || holder != 0 {
+		return holder != 0, err
+	}
+	d, err := tx.Droplet(backup.Account, backup.SourceDroplet)
+	if cloud.IsNotFound(err) {
+		return false, nil
+	}
+	return d.HeldFor == cloud.ActionRestore || d.HeldFor == cloud.ActionRebuild, err
 }
 
 // destroyBackups deletes the backups of a Droplet that is being destroyed. One

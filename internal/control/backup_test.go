@@ -195,6 +195,32 @@ func TestHeldBackupDoesNotExpire(t *testing.T) {
 	})
 }
 
+// A backup that its Droplet is just restored from stays until that is done.
+func TestRestoredBackupDoesNotExpire(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		d := c.addBackedUp("web")
+		b := c.addBackup(d.ID)
+		c.act(d.ID, DropletAction{Type: cloud.ActionDisableBackups})
+		c.toNextBackup()
+		c.addFault(engine.Fault{Operation: "image.replace", Delay: time.Minute})
+		if _, err := c.plane.StartDropletAction(t.Context(), c.who, d.ID, DropletAction{
+			Type: cloud.ActionRestore, Image: cloud.FormatID(b.ID),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		c.reconcileBackups() // and carries the restore out
+		if got := c.backups(d.ID); len(got) != 1 || c.lastOperation("droplet.restore") != cloud.Completed {
+			t.Errorf("the restore is %s, and there are %d backups", c.lastOperation("droplet.restore"), len(got))
+		}
+		c.toNextBackup()
+		c.reconcileBackups()
+		if got := c.backups(d.ID); len(got) != 0 {
+			t.Error("it was not deleted")
+		}
+		c.checkWorld()
+	})
+}
+
 // A pass that finds nothing to do writes nothing.
 func TestIdleBackupsDoNothing(t *testing.T) {
 	eachCloud(t, func(c *testCloud) {
