@@ -32,8 +32,6 @@ var examples = map[string]example{
 	"PUT /v2/account/keys/{ssh_key_identifier}": {body: body(map[string]any{"name": "desktop"})},
 	"POST /v2/droplets":                         {body: body(dropletBody("web")), also: []cloud.Scope{"image:read"}},
 	"POST /v2/droplets/{droplet_id}/actions":    {body: body(map[string]any{"type": "reboot"})},
-	"POST /v2/droplets/actions":                 {body: body(map[string]any{"type": "shutdown"})},
-	"DELETE /v2/droplets":                       {also: []cloud.Scope{"tag:read"}},
 	"DELETE /v2/droplets/{droplet_id}/destroy_with_associated_resources/dangerous": {
 		header: []string{"X-Dangerous", "true"},
 	},
@@ -145,10 +143,6 @@ func (a *account) path(r api.Route) string {
 		a.tag(thing)
 		set("tag_id", thing)
 	}
-	if name := r.Method + " " + r.Pattern; name == "DELETE /v2/droplets" || name == "POST /v2/droplets/actions" {
-		a.droplet(thing, "tags", []string{thing})
-		path += "?tag_name=" + thing
-	}
 	if has("fault_id") {
 		set("fault_id", a.fault("machine.stop", "nothing", "error", "no"))
 	}
@@ -156,11 +150,12 @@ func (a *account) path(r api.Route) string {
 }
 
 // eachBuilt runs a test on every route that takes a token and is built.
+// The clock is left out: it is the first account's alone.
 func eachBuilt(t *testing.T, test func(t *testing.T, s *server, r api.Route)) {
 	t.Helper()
 	each(t, func(t *testing.T, s *server) {
 		for _, r := range api.Routes() {
-			if !r.Open && !r.Unbuilt {
+			if !r.Open && !r.Unbuilt && r.Pattern != "/_sim/clock" {
 				t.Run(r.Method+" "+r.Pattern, func(t *testing.T) {
 					t.Parallel()
 					test(t, s, r)

@@ -179,6 +179,23 @@ func (w *watch) check(req *http.Request, res *http.Response, body []byte) (probl
 	if c != nil {
 		problems = append(problems, c.check(req, res, body)...)
 	}
+	return append(problems, fitsOwn(req, res, body)...)
+}
+
+// fitsOwn compares an answer with what the server says of itself.
+func fitsOwn(req *http.Request, res *http.Response, body []byte) (problems []string) {
+	if res.StatusCode == http.StatusNotImplemented {
+		return nil
+	}
+	own, err := ownDocument()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, problem := range own.check(req, res, body) {
+		if strings.Contains(problem, "breaks") {
+			problems = append(problems, problem+" (the server's own)")
+		}
+	}
 	return problems
 }
 

@@ -13,7 +13,6 @@ var RequestBodies = map[string]any{
 	"PUT /v2/account/keys/{ssh_key_identifier}":   sshKeyRequest{},
 	"POST /v2/droplets":                           dropletRequest{},
 	"POST /v2/droplets/{droplet_id}/actions":      dropletActionRequest{},
-	"POST /v2/droplets/actions":                   dropletActionRequest{},
 	"DELETE " + destroyPath + "/selective":        selectiveRequest{},
 	"POST /v2/volumes":                            volumeRequest{},
 	"POST /v2/volumes/{volume_id}/actions":        volumeActionRequest{},

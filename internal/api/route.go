@@ -36,7 +36,7 @@ func routes() []route {
 		imageRoutes, imageActionRoutes, imageTransferRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
 		reservedIPRoutes, vpcRoutes, firewallRoutes, tagRoutes, faultRoutes, clockRoutes, operationRoutes, metricsRoutes,
-		unbuiltRoutes(),
+		openAPIRoutes, unbuiltRoutes(),
 	)
 }
 

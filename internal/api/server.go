@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -52,13 +53,15 @@ type Server struct {
 	metrics   http.Handler
 	served    func(Served)
 	refusals  *refusals
+	// document describes the API; it is made when it is first asked for.
+	document func() schema
 }
 
 // New makes a server.
 func New(c Config) *Server {
 	s := &Server{
 		plane: c.Plane, log: c.Log, publicURL: strings.TrimRight(c.PublicURL, "/"), limiter: newLimiter(c.RateLimit),
-		metrics: c.Metrics, served: c.Served, refusals: newRefusals(),
+		metrics: c.Metrics, served: c.Served, refusals: newRefusals(), document: sync.OnceValue(document),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -140,10 +140,12 @@ func (s *Server) deleteTag(c *call) (*reply, error) {
 }
 
 type tagResourcesRequest struct {
-	Resources []struct {
-		ID   identifier `json:"resource_id"`
-		Type string     `json:"resource_type"`
-	} `json:"resources"`
+	Resources []taggedResource `json:"resources"`
+}
+
+type taggedResource struct {
+	ID   identifier `json:"resource_id"`
+	Type string     `json:"resource_type"`
 }
 
 // taggingScopes is what changing the tags of a kind takes. Volume snapshots

@@ -6,6 +6,11 @@ import "strings"
 // does not have yet. They answer 501 and say so, so that nobody takes them for
 // a mistake in the path.
 const unbuilt = `
+DELETE /v2/droplets
+POST /v2/droplets/actions
+GET /v2/droplets/{droplet_id}/kernels
+GET /v2/reports/droplet_neighbors_ids
+GET /v2/reports/droplet_neighbors
 GET /v2/reserved_ipv6
 POST /v2/reserved_ipv6
 GET /v2/reserved_ipv6/{reserved_ipv6}
