@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/cistern-cloud/cistern/internal/cloud"
 )
 
@@ -26,7 +28,7 @@ func (s *Server) getClock(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(clockBody{stamp(now), ahead.String()}), nil
+	return ok(clockBody{stamp(now), ahead.Round(time.Second).String()}), nil
 }
 
 // advanceClock answers when all that fell due on the way is done.
