@@ -211,7 +211,7 @@ func TestNullBodies(t *testing.T) {
 		if examples[r.Method+" "+r.Pattern].body != nil {
 			return // its body says what to delete
 		}
-		a := s.newAccount(t)
+		a := s.accountFor(t, r)
 		headers := append([]string{"Content-Type", "application/json"}, examples[r.Method+" "+r.Pattern].header...)
 		res := a.do(r.Method, a.path(r), "null", headers...)
 		if res.status >= 400 && !strings.HasSuffix(r.Pattern, "/status") {

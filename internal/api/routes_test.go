@@ -91,7 +91,7 @@ var beyondContract = map[string]string{
 	"POST /_sim/faults":                 "faults are the simulated engine's own",
 	"DELETE /_sim/faults":               "faults are the simulated engine's own",
 	"DELETE /_sim/faults/{}":            "faults are the simulated engine's own",
-	"GET /v2/reports/droplet_neighbors": "DOBOTO asks for it; not built yet",
+	"GET /v2/reports/droplet_neighbors": "DOBOTO asks for it",
 	"PUT /v2/tags/{}":                   "DOBOTO renames tags with it",
 }
 
