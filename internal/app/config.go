@@ -41,6 +41,8 @@ type Config struct {
 	Engine    string
 	Token     string
 	PublicURL string
+	// ReadyFile is where to write how to reach the server once it is ready.
+	ReadyFile string
 	Catalog   string
 	// RateLimit empty is the documented one, or off where nothing is kept.
 	RateLimit   string

@@ -129,19 +129,23 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 		return err
 	}
 	defer listener.Close()
-	certificates, err := newCertificates(s.settings, s.storage, s.log)
+	file, err := prepareReadyFile(s.ReadyFile)
 	if err != nil {
 		return err
 	}
-	token, file, err := firstToken(ctx, control.Accounts{Store: s.store}, s.storage, s.Token)
+	defer file.withdraw()
+	certificates, err := newCertificates(s.settings, s.storage, s.log)
 	if err != nil {
 		return err
 	}
 	ready := Started{
 		URL: "http://" + reachable(listener.Addr()), Listen: listener.Addr().String(), PublicURL: s.PublicURL,
-		Storage: s.storage.String(), Engine: s.Engine, Token: token, TokenFile: file,
+		Storage: s.storage.String(), Engine: s.Engine,
 	}
 	certificates.show(&ready)
+	if ready.Token, ready.TokenFile, err = firstToken(ctx, control.Accounts{Store: s.store}, s.storage, s.Token); err != nil {
+		return err
+	}
 	withdraw, err := s.storage.announce(Address{URL: ready.URL, Certificate: certificates.file()})
 	if err != nil {
 		return fmt.Errorf("say where the server is: %w", err)
@@ -161,10 +165,14 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(web, listener, certificates) }()
 
+	if err := file.publish(Ready{ready.URL, ready.Token, certificates.file(), os.Getpid()}); err != nil {
+		return err
+	}
 	started(ready)
 	if err := s.untilStopped(ctx, failed, hangup, certificates); err != nil {
 		return err
 	}
+	file.withdraw() // before it refuses anybody
 	s.log.Info("stopping")
 	s.stop(web, dropRequests, stopOperations, &running)
 	return nil

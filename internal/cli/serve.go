@@ -39,6 +39,7 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.Engine, "engine", "sim", "what runs the machines: sim")
 	flags.StringVar(&c.Token, "token", "", "the first account's token, made if it is not there")
 	flags.StringVar(&c.PublicURL, "public-url", "", "where clients reach the server, for the links in answers")
+	flags.StringVar(&c.ReadyFile, "ready-file", "", "write URL and token as JSON into this file once the server is ready; removed when it stops")
 	flags.StringVar(&c.Catalog, "catalog", "", "JSON file of regions, sizes and images in place of the built-in ones")
 	flags.StringVar(&c.RateLimit, "rate-limit", "", "requests that a token may make: N/h,N/m or off (default 5000/h,250/m; off with --ephemeral)")
 	flags.StringVar(&c.KeepActions, "keep-actions", "90d", "how long to keep actions and destroys that have ended: a duration such as 90d or 36h, or forever")
