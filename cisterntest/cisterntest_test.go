@@ -103,3 +103,21 @@ func TestBadOptions(t *testing.T) {
 		t.Errorf("the message is %q", f.message)
 	}
 }
+
+// A Droplet with daily backups has its seven after eight days.
+func TestAdvance(t *testing.T) {
+	srv := cisterntest.New(t)
+	client := srv.Client()
+	request := *web
+	request.Backups = true
+	droplet := create(t, client, &request)
+	before := srv.Now()
+	after := srv.Advance(8 * 24 * time.Hour)
+	if passed := after.Sub(before); passed < 8*24*time.Hour || passed > 8*24*time.Hour+time.Minute {
+		t.Errorf("%s have passed", passed)
+	}
+	backups, _, err := client.Droplets.Backups(t.Context(), droplet.ID, nil)
+	if err != nil || len(backups) != 7 {
+		t.Errorf("%d backups, %v; want 7", len(backups), err)
+	}
+}

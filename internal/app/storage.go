@@ -65,6 +65,10 @@ func openToServe(ctx context.Context, s Storage) (*opened, error) {
 			return nil, err
 		}
 	}
+	if err := o.prefill(ctx); err != nil {
+		o.release()
+		return nil, err
+	}
 	if o.db, err = database.Open(ctx, o.config()); err != nil {
 		o.release()
 		return nil, err

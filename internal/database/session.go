@@ -92,38 +92,55 @@ var errClosed = errors.New("the database is closed")
 // sessions is a pool of sessions that read.
 type sessions struct {
 	pool *sql.DB
-	idle chan *session // nil ones are still to be opened
+	idle chan *session
+	// unopened holds a place for each that could be opened: a session costs a
+	// millisecond, so that is done when all others are in use.
+	unopened chan struct{}
 }
 
 func newSessions(pool *sql.DB, n int) *sessions {
-	s := &sessions{pool: pool, idle: make(chan *session, n)}
+	s := &sessions{pool, make(chan *session, n), make(chan struct{}, n)}
 	for range n {
-		s.idle <- nil
+		s.unopened <- struct{}{}
 	}
 	return s
 }
 
 // use runs f with a session that nobody else uses meanwhile.
-func (s *sessions) use(ctx context.Context, f func(*session) error) (err error) {
-	var one *session
-	select {
-	case one = <-s.idle:
-	case <-ctx.Done():
-		return ctx.Err()
+func (s *sessions) use(ctx context.Context, f func(*session) error) error {
+	one, err := s.take(ctx)
+	if err != nil {
+		return err
 	}
 	defer func() {
-		if one != nil && one.broken {
+		if one.broken {
 			_ = one.close()
-			one = nil
+			s.unopened <- struct{}{}
+			return
 		}
 		s.idle <- one
 	}()
-	if one == nil {
-		if one, err = openSession(ctx, s.pool); err != nil {
-			return err
-		}
-	}
 	return f(one)
+}
+
+func (s *sessions) take(ctx context.Context) (*session, error) {
+	select {
+	case one := <-s.idle:
+		return one, nil
+	default:
+	}
+	select {
+	case one := <-s.idle:
+		return one, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.unopened:
+	}
+	one, err := openSession(ctx, s.pool)
+	if err != nil {
+		s.unopened <- struct{}{}
+	}
+	return one, err
 }
 
 // snapshot runs f with a session on one snapshot.
@@ -140,12 +157,10 @@ func (s *sessions) snapshot(ctx context.Context, f func(*session) error) error {
 
 // close closes the sessions that nobody uses; the pool closes the rest.
 func (s *sessions) close() {
-	for range cap(s.idle) {
+	for {
 		select {
 		case one := <-s.idle:
-			if one != nil {
-				_ = one.close()
-			}
+			_ = one.close()
 		default:
 			return
 		}
