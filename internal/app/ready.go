@@ -28,8 +28,8 @@ type readyFile struct {
 	file *os.File // nil without the flag
 }
 
-// prepareReadyFile removes what an earlier server has left, so that nobody takes
-// that for this one, and fails where the file could not be written.
+// prepareReadyFile fails where the file could not be written. It changes nothing
+// that is there.
 func prepareReadyFile(path string) (*readyFile, error) {
 	if path == "" {
 		return &readyFile{}, nil
@@ -38,7 +38,7 @@ func prepareReadyFile(path string) (*readyFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--ready-file: %w", err)
 	}
-	if err := removeOldReady(path); err != nil {
+	if err := checkReadyPath(path); err != nil {
 		return nil, fmt.Errorf("--ready-file: %w", err)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // of mode 0600
@@ -48,9 +48,9 @@ func prepareReadyFile(path string) (*readyFile, error) {
 	return &readyFile{path, file}, nil
 }
 
-// removeOldReady removes an empty file, as mktemp makes it, or one that a server
+// checkReadyPath takes a file that is empty, as mktemp makes it, or that a server
 // has written. Anything else is somebody's, and was named by mistake.
-func removeOldReady(path string) error {
+func checkReadyPath(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -70,7 +70,20 @@ func removeOldReady(path string) error {
 	if len(text) > 0 && (json.Unmarshal(text, &old) != nil || old.URL == "" || old.PID == 0) {
 		return foreign
 	}
-	return os.Remove(path)
+	return nil
+}
+
+// clear removes what an earlier server has left, so that nobody takes that for
+// this one.
+func (f *readyFile) clear() error {
+	if f.file == nil {
+		return nil
+	}
+	err := os.Remove(f.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--ready-file: %w", err)
+	}
+	return nil
 }
 
 // publish writes what it takes to use the server.

@@ -57,6 +57,8 @@ type server struct {
 	store   *store.DB
 	plane   *control.Plane
 	metrics *metrics
+
+	readyFile *readyFile
 }
 
 // Serve runs a server until ctx ends, then stops it in order. It calls started
@@ -70,6 +72,10 @@ func Serve(ctx context.Context, c Config, logs io.Writer, started func(Started))
 		syscall.Umask(0o077) // whatever is written is the owner's alone
 	}
 	srv := &server{settings: s, log: newLog(s, logs), metrics: newMetrics()}
+	if srv.readyFile, err = prepareReadyFile(s.ReadyFile); err != nil {
+		return err
+	}
+	defer srv.readyFile.withdraw()
 	if srv.storage, err = openToServe(ctx, s.Storage); err != nil {
 		return err
 	}
@@ -129,11 +135,9 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 		return err
 	}
 	defer listener.Close()
-	file, err := prepareReadyFile(s.ReadyFile)
-	if err != nil {
+	if err := s.readyFile.clear(); err != nil {
 		return err
 	}
-	defer file.withdraw()
 	certificates, err := newCertificates(s.settings, s.storage, s.log)
 	if err != nil {
 		return err
@@ -165,14 +169,14 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	failed := make(chan error, 1)
 	go func() { failed <- serveOn(web, listener, certificates) }()
 
-	if err := file.publish(Ready{ready.URL, ready.Token, certificates.file(), os.Getpid()}); err != nil {
+	if err := s.readyFile.publish(Ready{ready.URL, ready.Token, certificates.file(), os.Getpid()}); err != nil {
 		return err
 	}
 	started(ready)
 	if err := s.untilStopped(ctx, failed, hangup, certificates); err != nil {
 		return err
 	}
-	file.withdraw() // before it refuses anybody
+	s.readyFile.withdraw() // before it refuses anybody
 	s.log.Info("stopping")
 	s.stop(web, dropRequests, stopOperations, &running)
 	return nil
