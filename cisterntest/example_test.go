@@ -3,6 +3,7 @@ package cisterntest_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestTearDownTriesAgain(t *testing.T) {
 	if err := tearDown(t.Context(), client, web.ID, wait); err != nil {
 		t.Error(err)
 	}
-	if _, left, err := client.Storage.GetVolume(t.Context(), volume.ID); err == nil || left.StatusCode != 404 {
+	if _, left, err := client.Storage.GetVolume(t.Context(), volume.ID); err == nil || left.StatusCode != http.StatusNotFound {
 		t.Errorf("the volume is still there: %v", err)
 	}
 }
