@@ -52,10 +52,22 @@ var examples = map[string]example{
 	"POST /v2/floating_ips/{reserved_ip}/actions": {body: func(a *account) any {
 		return map[string]any{"type": "assign", "droplet_id": a.droplet("target")}
 	}},
-	"POST /v2/tags":                               {body: body(map[string]any{"name": "fresh"})},
-	"PUT /v2/tags/{tag_id}":                       {body: body(map[string]any{"name": "renamed"})},
-	"POST /v2/tags/{tag_id}/resources":            {body: body(bearing())},
-	"DELETE /v2/tags/{tag_id}/resources":          {body: body(bearing())},
+	"POST /v2/tags":                      {body: body(map[string]any{"name": "fresh"})},
+	"PUT /v2/tags/{tag_id}":              {body: body(map[string]any{"name": "renamed"})},
+	"POST /v2/tags/{tag_id}/resources":   {body: body(bearing())},
+	"DELETE /v2/tags/{tag_id}/resources": {body: body(bearing())},
+	"POST /v2/reserved_ipv6":             {body: body(map[string]any{"region_slug": "nyc3"})},
+	"POST /v2/reserved_ipv6/{reserved_ipv6}/actions": {body: func(a *account) any {
+		return map[string]any{"type": "assign", "droplet_id": a.droplet("target")}
+	}},
+	"POST /v2/vpc_peerings": {body: func(a *account) any {
+		return map[string]any{"name": "pair", "vpc_ids": []string{a.vpc("one"), a.vpc("two")}}
+	}},
+	"PATCH /v2/vpc_peerings/{vpc_peering_id}": {body: body(map[string]any{"name": "other"})},
+	"POST /v2/vpcs/{vpc_id}/peerings": {body: func(a *account) any {
+		return map[string]any{"name": "pair", "vpc_id": a.vpc("peer")}
+	}},
+	"PATCH /v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}": {body: body(map[string]any{"name": "other"})},
 	"POST /v2/firewalls":                          {body: body(firewallOf())},
 	"PUT /v2/firewalls/{firewall_id}":             {body: body(firewallOf())},
 	"POST /v2/firewalls/{firewall_id}/droplets":   {body: ofDroplet},
@@ -134,11 +146,18 @@ func (a *account) path(r api.Route) string {
 	case has("action_id"):
 		set("action_id", a.act(a.droplet(thing), "power_cycle").ID)
 	}
+	if has("reserved_ipv6") {
+		set("reserved_ipv6", a.reservedIPv6(0))
+	}
 	if has("firewall_id") {
 		set("firewall_id", a.firewall(thing))
 	}
-	if has("vpc_id") {
-		set("vpc_id", a.vpc(thing))
+	if has("vpc_id") || has("vpc_peering_id") {
+		vpc := a.vpc(thing)
+		set("vpc_id", vpc)
+		if has("vpc_peering_id") {
+			set("vpc_peering_id", a.peering(thing, vpc, a.vpc(thing+"-peer")))
+		}
 	}
 	if has("ssh_key_identifier") {
 		set("ssh_key_identifier", a.key(thing))

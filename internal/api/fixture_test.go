@@ -193,6 +193,25 @@ func (a *account) vpc(name string, more ...any) string {
 	return a.post("/v2/vpcs", body).is(http.StatusCreated).text("vpc.id")
 }
 
+// reservedIPv6 reserves an IPv6 address, assigned to a Droplet unless that is 0.
+func (a *account) reservedIPv6(droplet int64) string {
+	a.t.Helper()
+	ip := a.post("/v2/reserved_ipv6", map[string]any{"region_slug": "nyc3"}).is(http.StatusCreated).text("reserved_ipv6.ip")
+	if droplet != 0 {
+		a.settle(a.post("/v2/reserved_ipv6/"+ip+"/actions", map[string]any{"type": "assign", "droplet_id": droplet}).is(http.StatusCreated))
+	}
+	return ip
+}
+
+// peering joins two VPCs and waits until they are.
+func (a *account) peering(name, one, two string) string {
+	a.t.Helper()
+	id := a.post("/v2/vpc_peerings", map[string]any{"name": name, "vpc_ids": []string{one, two}}).
+		is(http.StatusAccepted).text("vpc_peering.id")
+	a.becomesActive("/v2/vpc_peerings/" + id)
+	return id
+}
+
 // firewallOf is a firewall that lets ssh in, and more fields in turn.
 func firewallOf(more ...any) map[string]any {
 	body := map[string]any{"name": "edge", "inbound_rules": []any{rule("tcp", "22", "sources", "addresses", []string{"0.0.0.0/0"})}}

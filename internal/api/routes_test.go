@@ -92,6 +92,11 @@ var beyondContract = map[string]string{
 	"DELETE /_sim/faults":               "faults are the simulated engine's own",
 	"DELETE /_sim/faults/{}":            "faults are the simulated engine's own",
 	"GET /v2/reports/droplet_neighbors": "DOBOTO asks for it",
+	"GET /v2/vpc_peerings":              "godo, doctl and Terraform use these paths",
+	"POST /v2/vpc_peerings":             "godo, doctl and Terraform use these paths",
+	"GET /v2/vpc_peerings/{}":           "godo, doctl and Terraform use these paths",
+	"PATCH /v2/vpc_peerings/{}":         "godo, doctl and Terraform use these paths",
+	"DELETE /v2/vpc_peerings/{}":        "godo, doctl and Terraform use these paths",
 	"PUT /v2/tags/{}":                   "DOBOTO renames tags with it",
 }
 

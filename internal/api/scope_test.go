@@ -45,6 +45,8 @@ var filtered = []struct {
 	{"/v2/reserved_ips", "reserved_ips.0.droplet", "droplet:read", `null`},
 	{"/v2/reserved_ips", "reserved_ips.0.region.sizes", "sizes:read", `[]`},
 	{"/v2/floating_ips/{r}", "floating_ip.droplet", "droplet:read", `null`},
+	{"/v2/reserved_ipv6/{6}", "reserved_ipv6.droplet", "droplet:read", `null`},
+	{"/v2/reserved_ipv6", "reserved_ipv6s.0.droplet", "droplet:read", ""},
 	{"/v2/firewalls/{f}", "firewall.droplet_ids", "droplet:read", `[]`},
 	{"/v2/firewalls/{f}", "firewall.tags", "tag:read", `[]`},
 	{"/v2/firewalls/{f}", "firewall.inbound_rules.0.sources.droplet_ids", "droplet:read", ""},
@@ -61,7 +63,7 @@ func TestFieldsByScope(t *testing.T) {
 		image, ip := a.snapshot(droplet, "snap"), a.reservedIP(droplet)
 		wall := a.firewall("edge", "droplet_ids", []int64{droplet}, "tags", []string{"x"}, "inbound_rules",
 			[]any{rule("tcp", "22", "sources", "droplet_ids", []int64{droplet}, "tags", []string{"x"})})
-		fill := strings.NewReplacer("{f}", wall, "{d}", fmt.Sprint(droplet), "{v}", volume, "{i}", fmt.Sprint(image), "{r}", ip)
+		fill := strings.NewReplacer("{6}", a.reservedIPv6(droplet), "{f}", wall, "{d}", fmt.Sprint(droplet), "{v}", volume, "{i}", fmt.Sprint(image), "{r}", ip)
 		for _, f := range filtered {
 			t.Run(f.path+" "+f.field, func(t *testing.T) {
 				a, path := a.within(t), fill.Replace(f.path)

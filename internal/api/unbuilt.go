@@ -11,16 +11,8 @@ POST /v2/droplets/actions
 GET /v2/droplets/{droplet_id}/kernels
 GET /v2/reports/droplet_neighbors_ids
 GET /v2/reports/droplet_neighbors
-GET /v2/reserved_ipv6
-POST /v2/reserved_ipv6
-GET /v2/reserved_ipv6/{reserved_ipv6}
-DELETE /v2/reserved_ipv6/{reserved_ipv6}
-POST /v2/reserved_ipv6/{reserved_ipv6}/actions
 DELETE /v2/volumes
 POST /v2/volumes/actions
-GET /v2/vpcs/{vpc_id}/peerings
-POST /v2/vpcs/{vpc_id}/peerings
-PATCH /v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}
 `
 
 func unbuiltRoutes() []route {

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 )
@@ -65,7 +66,9 @@ const (
 	KindVolumeSnapshot Kind = "volume_snapshot"
 	KindReservedIP     Kind = "reserved_ip"
 	KindFloatingIP     Kind = "floating_ip"
+	KindReservedIPv6   Kind = "reserved_ipv6"
 	KindTag            Kind = "tag"
+	KindVPCPeering     Kind = "vpc_peering"
 )
 
 // Action is the visible side of a durable operation.
@@ -84,11 +87,11 @@ type Action struct {
 }
 
 // NumericResource returns the resource's ID as the API shows it: a Droplet's
-// or image's own, the 32-bit value of an IPv4 address, and nothing for volumes,
-// whose UUIDs do not fit.
+// or image's own, the value of an address (of an IPv6 address the last 32 bits),
+// and nothing for volumes, whose UUIDs do not fit.
 func (a Action) NumericResource() (int64, bool) {
 	switch a.ResourceType {
-	case KindReservedIP, KindFloatingIP:
+	case KindReservedIP, KindFloatingIP, KindReservedIPv6:
 		return AddressValue(a.ResourceID)
 	case KindDroplet, KindImage:
 		return ParseID(a.ResourceID)
@@ -96,13 +99,15 @@ func (a Action) NumericResource() (int64, bool) {
 	return 0, false
 }
 
-// AddressValue returns an IPv4 address as a number.
+// AddressValue returns an IPv4 address as a number, and of an IPv6 address the
+// last 32 bits.
 func AddressValue(ip string) (int64, bool) {
 	addr, err := netip.ParseAddr(ip)
-	if err != nil || !addr.Is4() {
+	if err != nil {
 		return 0, false
 	}
-	return int64(addressNumber(addr)), true
+	bytes := addr.As16()
+	return int64(binary.BigEndian.Uint32(bytes[12:])), true
 }
 
 // Ref names one resource, to hold it or to say what an action is about.

@@ -126,7 +126,10 @@ func TestAddressValue(t *testing.T) {
 	if n, ok := AddressValue("198.18.0.2"); !ok || n != 3323068418 {
 		t.Errorf("198.18.0.2 is %d, %v", n, ok)
 	}
-	for _, bad := range []string{"", "web-1", "2001:db8::1", "198.18.0.2/20"} {
+	if n, ok := AddressValue("2001:db8::7:3"); !ok || n != 7<<16+3 {
+		t.Errorf("2001:db8::7:3 is %d, %v", n, ok)
+	}
+	for _, bad := range []string{"", "web-1", "198.18.0.2/20"} {
 		if _, ok := AddressValue(bad); ok {
 			t.Errorf("%q has a value", bad)
 		}

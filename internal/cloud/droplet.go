@@ -48,6 +48,8 @@ type Droplet struct {
 	BackupIDs   []int64
 	ReservedIP  string // the address assigned to it, if any
 
+	ReservedIPv6 string // likewise
+
 	// Backups is when it is backed up, and BackupWindow when the next window
 	// opens, or the one that is open and has no backup yet; zero without backups.
 	Backups      BackupPolicy

@@ -60,6 +60,8 @@ func resourceExists(tx *store.Tx, who cloud.Actor, r cloud.Ref) (err error) {
 		_, err = tx.Volume(who.Account, r.ID)
 	case cloud.KindReservedIP:
 		_, err = tx.ReservedIP(who.Account, r.ID)
+	case cloud.KindReservedIPv6:
+		_, err = tx.ReservedIPv6(who.Account, r.ID)
 	case cloud.KindVolumeSnapshot:
 		_, err = tx.VolumeSnapshot(who.Account, r.ID)
 	case cloud.KindImage:

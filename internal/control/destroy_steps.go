@@ -142,6 +142,9 @@ func (p *Plane) holdResources(tx *store.Tx, run *op.Run[destroyArgs]) error {
 	if ip := t.droplet.ReservedIP; ip != "" {
 		refs = append(refs, cloud.Ref{Kind: cloud.KindReservedIP, ID: ip})
 	}
+	if ip := t.droplet.ReservedIPv6; ip != "" {
+		refs = append(refs, cloud.Ref{Kind: cloud.KindReservedIPv6, ID: ip})
+	}
 	for _, r := range t.destroy.Resources {
 		if !r.Finished() {
 			refs = append(refs, resourceRef(r))
@@ -254,7 +257,29 @@ func (p *Plane) release(ctx context.Context, run *op.Run[destroyArgs]) error {
 			waiting = err
 		}
 	}
-	return waiting
+	if waiting != nil {
+		return waiting
+	}
+	if t.droplet.ReservedIPv6 == "" {
+		return nil
+	}
+	return p.releaseIPv6(ctx, run)
+}
+
+// releaseIPv6 takes away the reserved IPv6 address, which is kept. What has
+// become of the IPv4 address stays as it is.
+func (p *Plane) releaseIPv6(ctx context.Context, run *op.Run[destroyArgs]) error {
+	d, err := p.readDroplet(ctx, run.Account, run.Args.Droplet)
+	ip := d.ReservedIPv6
+	if err != nil || ip == "" {
+		return err
+	}
+	d.ReservedIPv6 = ""
+	failure, later := passOver(run, work(p.engine.ApplyNetwork(ctx, do(run, ip), machineRef(d), network(d, d.ReservedIP))))
+	if later != nil || failure != "" {
+		return later
+	}
+	return run.Commit(ctx, func(tx *store.Tx) error { return tx.AssignReservedIPv6(ip, 0) })
 }
 
 // recordRelease writes down how the release of one thing went, and returns an

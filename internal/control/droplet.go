@@ -77,6 +77,7 @@ func network(d cloud.Droplet, reservedIP string) engine.Network {
 	gateway, bits := cloud.Gateway(d.VPCRange)
 	n := engine.Network{
 		VPC: d.VPC, PrivateIPv4: d.PrivateIPv4, PrivatePrefix: bits, PrivateGateway: gateway, ReservedIPv4: reservedIP,
+		ReservedIPv6: d.ReservedIPv6,
 	}
 	if d.PublicIPv4 != "" {
 		n.PublicIPv4, n.PublicPrefix, n.PublicGateway = d.PublicIPv4, cloud.PublicPrefix, cloud.PublicGateway(d.PublicIPv4)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -331,6 +332,23 @@ func TestDestroyedDropletLeavesItsFirewalls(t *testing.T) {
 		got := c.firewall(f.ID)
 		if !slices.Equal(got.Droplets, []int64{keep.ID}) || !slices.Equal(got.Inbound[0].Peers.Droplets, []int64{keep.ID}) {
 			c.Errorf("the firewall has %v and its rule names %v", got.Droplets, got.Inbound[0].Peers.Droplets)
+		}
+	})
+}
+
+// Rules that name a Droplet have the addresses that it gets later.
+func TestFirewallLearnsNewAddresses(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		web, peer := c.addDroplet("web"), c.addDroplet("peer")
+		n := newFirewall("edge", cloud.FirewallTargets{Droplets: []int64{peer.ID}})
+		n.Droplets = []int64{web.ID}
+		c.addFirewall(n)
+		c.settle()
+		c.act(peer.ID, DropletAction{Type: cloud.ActionEnableIPv6})
+		c.checkWorld()
+		ip := c.droplet(peer.ID).PublicIPv6
+		if got := c.filter(web.ID); ip == "" || !strings.Contains(got, ip) {
+			c.Errorf("the machine has %s, without %s", got, ip)
 		}
 	})
 }

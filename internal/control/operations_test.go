@@ -62,6 +62,10 @@ var ways = map[string][]way{
 	"image.transfer":                    {{"snapshot", transferImage}},
 	"image.convert":                     {{"backup", convertBackup}},
 	"image.delete":                      {{"snapshot", deleteImage}, {"custom", deleteCustomImage}},
+	"reserved_ipv6.assign":              {{"free", assignFreeIPv6}, {"away", assignIPv6Away}},
+	"reserved_ipv6.unassign":            {{"assigned", unassignIPv6}},
+	"vpc_peering.create":                {{"plain", createPeering}},
+	"vpc_peering.delete":                {{"active", deletePeering}},
 }
 
 // An operation must end completed, with what was asked for, or errored with
@@ -122,6 +126,7 @@ var noWayBack = map[string]string{
 	"droplet.enable_private_networking/enable": "nothing changes",
 	"image.import/begin":                       "an image that is not imported is shown as deleted",
 	"image.convert/convert":                    "nothing but the row changes",
+	"vpc_peering.delete/delete":                "what was destroyed is gone",
 }
 
 // A step that leaves something behind has an undo beside it.

@@ -60,7 +60,8 @@ var plans = []op.Runnable[*Plane]{
 	imageImport, imageTransfer, imageConvert, imageDelete,
 	volumeCreate, volumeDelete, volumeAttach, volumeDetach, volumeResize,
 	volumeSnapshot, volumeSnapshotDelete,
-	reservedIPAssign, reservedIPUnassign, reservedIPDelete,
+	reservedIPAssign, reservedIPUnassign, reservedIPDelete, reservedIPv6Assign, reservedIPv6Unassign,
+	vpcPeeringCreate, vpcPeeringDelete,
 }
 
 // New makes a control plane and brings the stored catalogue up to date.

@@ -20,6 +20,7 @@ func (u *user) actions() map[string]func(*rapid.T) {
 		"detach": u.detachSome, "resize": u.resizeSome, "snapshot volume": u.snapshotSome,
 		"delete snapshot": u.deleteSomeSnapshot, "delete image": u.deleteSomeImage,
 		"reserve": u.reserveSome, "assign": u.assignSome, "unassign": u.unassignSome, "delete IP": u.deleteSomeIP,
+		"reserve IPv6": u.reserveIPv6, "assign IPv6": u.assignSomeIPv6, "unassign IPv6": u.unassignSomeIPv6,
 		"firewall": u.firewallSome, "change firewall": u.changeSomeFirewall, "delete firewall": u.deleteSomeFirewall,
 		"fault": u.fault, "crash": u.restartAtRandom, "go on": u.goOn, "go on further": u.goOn,
 	}
@@ -179,6 +180,20 @@ func (u *user) reserveSome() {
 		_, _, err := u.plane.ReserveIP(ctx, u.who, n)
 		return err
 	})
+}
+
+func (u *user) reserveIPv6() {
+	u.ask(func(ctx context.Context) error { return second(u.plane.ReserveIPv6(ctx, u.who, testRegion)) })
+}
+
+func (u *user) assignSomeIPv6() {
+	r, d := pick(u, "reserved IPv6", u.resources().ReservedIPv6s), u.someDroplet()
+	u.ask(func(ctx context.Context) error { return second(u.plane.AssignReservedIPv6(ctx, u.who, r.IP, d.ID)) })
+}
+
+func (u *user) unassignSomeIPv6() {
+	r := pick(u, "reserved IPv6", u.resources().ReservedIPv6s)
+	u.ask(func(ctx context.Context) error { return second(u.plane.UnassignReservedIPv6(ctx, u.who, r.IP)) })
 }
 
 func (u *user) assignSome() {

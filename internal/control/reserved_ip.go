@@ -276,9 +276,10 @@ func (p *Plane) DeleteReservedIP(ctx context.Context, who cloud.Actor, ip string
 	return p.await(ctx, id)
 }
 
-// applyNetwork makes the network of a Droplet's machine what it is with the
-// given reserved IP. A Droplet 0, or one that is gone, has no network.
-func (p *Plane) applyNetwork(ctx context.Context, w engine.Work, account, droplet int64, reservedIP string) error {
+// applyNetwork makes the network of a Droplet's machine what it is with a
+// reserved address routed to it, or without. A Droplet 0, or one that is gone,
+// has no network.
+func (p *Plane) applyNetwork(ctx context.Context, w engine.Work, account, droplet int64, ip string, routed bool) error {
 	if droplet == 0 {
 		return nil
 	}
@@ -289,26 +290,36 @@ func (p *Plane) applyNetwork(ctx context.Context, w engine.Work, account, drople
 	if err != nil {
 		return err
 	}
-	return work(p.engine.ApplyNetwork(ctx, w, machineRef(d), network(d, reservedIP)))
+	address := &d.ReservedIP
+	if cloud.IsIPv6(ip) {
+		address = &d.ReservedIPv6
+	}
+	if *address = ip; !routed {
+		*address = ""
+	}
+	return work(p.engine.ApplyNetwork(ctx, w, machineRef(d), network(d, d.ReservedIP)))
 }
 
 func (p *Plane) unroute(ctx context.Context, run *op.Run[reservedIPArgs]) error {
-	return p.applyNetwork(ctx, do(run), run.Account, run.Args.From, "")
+	return p.applyNetwork(ctx, do(run), run.Account, run.Args.From, run.Args.IP, false)
 }
 
 func (p *Plane) routeBack(ctx context.Context, run *op.Run[reservedIPArgs]) error {
-	return p.applyNetwork(ctx, undo(run), run.Account, run.Args.From, run.Args.IP)
+	return p.applyNetwork(ctx, undo(run), run.Account, run.Args.From, run.Args.IP, true)
 }
 
 func (p *Plane) route(ctx context.Context, run *op.Run[reservedIPArgs]) error {
-	return p.applyNetwork(ctx, do(run), run.Account, run.Args.To, run.Args.IP)
+	return p.applyNetwork(ctx, do(run), run.Account, run.Args.To, run.Args.IP, true)
 }
 
 func (p *Plane) unrouteAgain(ctx context.Context, run *op.Run[reservedIPArgs]) error {
-	return p.applyNetwork(ctx, undo(run), run.Account, run.Args.To, "")
+	return p.applyNetwork(ctx, undo(run), run.Account, run.Args.To, run.Args.IP, false)
 }
 
 func (p *Plane) saveAssigned(tx *store.Tx, run *op.Run[reservedIPArgs]) error {
+	if cloud.IsIPv6(run.Args.IP) {
+		return tx.AssignReservedIPv6(run.Args.IP, run.Args.To)
+	}
 	return tx.AssignReservedIP(run.Args.IP, run.Args.To)
 }
 

@@ -188,6 +188,13 @@ func (p *Plane) DeleteVPC(ctx context.Context, who cloud.Actor, id string) error
 		if members > 0 {
 			return cloud.Conflict("Can not delete VPC with members")
 		}
+		_, peerings, err := tx.VPCPeerings(who.Account, id, cloud.Page{Limit: 1})
+		if err != nil {
+			return err
+		}
+		if peerings > 0 {
+			return cloud.Errorf(cloud.CodePrecondition, "Can not delete VPC with peerings")
+		}
 		return tx.DeleteVPC(id)
 	})
 }

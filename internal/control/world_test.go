@@ -19,6 +19,8 @@ type resources struct {
 	Images          []cloud.Image // private ones
 	VolumeSnapshots []cloud.VolumeSnapshot
 	ReservedIPs     []cloud.ReservedIP
+	ReservedIPv6s   []cloud.ReservedIPv6
+	Peerings        []cloud.VPCPeering
 }
 
 // resources reads what users see.
@@ -60,6 +62,16 @@ func (all *resources) add(tx *store.Tx, account int64) error {
 	if err != nil {
 		return err
 	}
+	ipv6s, _, err := tx.ReservedIPv6s(account, cloud.Page{})
+	if err != nil {
+		return err
+	}
+	all.ReservedIPv6s = append(all.ReservedIPv6s, ipv6s...)
+	peerings, _, err := tx.VPCPeerings(account, "", cloud.Page{})
+	if err != nil {
+		return err
+	}
+	all.Peerings = append(all.Peerings, peerings...)
 	copies, _, err := tx.Snapshots(account, cloud.KindVolume, "", cloud.Page{})
 	if err != nil {
 		return err
@@ -96,7 +108,25 @@ func (c *testCloud) checkWorld() {
 	c.checkMachines(all.Droplets, world.Machines)
 	c.checkVolumes(all.Volumes, world.Volumes)
 	c.checkCopies(all, world)
+	c.checkPeerings(all.Peerings, world.Peerings)
 	c.checkNothingPending()
+}
+
+func (c *testCloud) checkPeerings(peerings []cloud.VPCPeering, real []sim.Peering) {
+	c.Helper()
+	byID := map[string]sim.Peering{}
+	for _, p := range real {
+		byID[p.ID] = p
+	}
+	for _, p := range peerings {
+		if got := byID[p.ID]; got.VPCs != p.VPCs || p.Status != cloud.PeeringActive {
+			c.Errorf("the peering %s (%s) of %v joins %v", p.Name, p.Status, p.VPCs, got.VPCs)
+		}
+		delete(byID, p.ID)
+	}
+	for id, p := range byID {
+		c.Errorf("the networks %v are joined by %s, which has no peering", p.VPCs, id)
+	}
 }
 
 func (c *testCloud) checkMachines(droplets []cloud.Droplet, machines []sim.Machine) {
@@ -209,6 +239,7 @@ var leftovers = map[string]string{
 	"destroys that run":                   `SELECT COUNT(*) FROM destroys WHERE completed_at IS NULL`,
 	"volumes of Droplets that are gone":   `SELECT COUNT(*) FROM volumes WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,
 	"addresses of Droplets that are gone": `SELECT COUNT(*) FROM reserved_ips WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,
+	"IPv6 addresses of Droplets gone":     `SELECT COUNT(*) FROM reserved_ipv6s WHERE droplet_id <> 0 AND droplet_id NOT IN (SELECT id FROM droplets)`,
 	"rules not in force":                  `SELECT COUNT(*) FROM firewall_machines WHERE pending`,
 	"changes not in force":                `SELECT COUNT(*) FROM firewall_changes`,
 	"rules of Droplets that are gone":     `SELECT COUNT(*) FROM firewall_machines WHERE droplet_id NOT IN (SELECT id FROM droplets)`,

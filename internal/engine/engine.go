@@ -28,6 +28,7 @@ type Engine interface {
 	MachineEngine
 	ImageEngine
 	VolumeEngine
+	PeeringEngine
 
 	// Machine returns the state of a machine as the hypervisor sees it, or
 	// ErrNotFound.
@@ -99,6 +100,13 @@ type VolumeEngine interface {
 	DeleteVolumeSnapshot(ctx context.Context, w Work, snapshot Ref) (Progress, error)
 }
 
+// PeeringEngine is what an Engine does with private networks that are joined.
+type PeeringEngine interface {
+	// CreatePeering lets the machines of two private networks reach each other.
+	CreatePeering(ctx context.Context, w Work, p Peering) (Progress, error)
+	DeletePeering(ctx context.Context, w Work, peering Ref) (Progress, error)
+}
+
 // Ref names a thing of an account's. ID is unique for ever; Name is what its
 // owner calls it, for labels and messages.
 type Ref struct {
@@ -167,6 +175,8 @@ type Network struct {
 	IPv6Gateway    string
 	// ReservedIPv4 is the reserved IP that is routed to the machine.
 	ReservedIPv4 string
+	// ReservedIPv6 is the reserved IPv6 address that is.
+	ReservedIPv6 string
 }
 
 // Firewall is all that may pass to and from a machine. The zero value lets
@@ -211,6 +221,14 @@ type Volume struct {
 	// Snapshot is the volume snapshot to fill it from; its ID is empty for an
 	// empty volume.
 	Snapshot Ref
+}
+
+// Peering is what CreatePeering makes. Ranges are those of the VPCs, in the same
+// order.
+type Peering struct {
+	Ref
+	VPCs   [2]string
+	Ranges [2]string
 }
 
 // Stop says how a machine is stopped: the guest is asked and given Grace to

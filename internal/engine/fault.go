@@ -13,7 +13,7 @@ var Operations = []string{
 	"image.copy", "image.replace", "image.import", "image.transfer", "image.withdraw", "image.delete",
 	"volume.create", "volume.resize", "volume.delete", "volume.attach", "volume.detach", "volume.snapshot",
 	"volume_snapshot.delete",
-	"network.apply", "firewall.apply",
+	"network.apply", "firewall.apply", "peering.create", "peering.delete",
 }
 
 // IsOperation reports whether name is one of Operations.

@@ -16,8 +16,8 @@ func scanAccount(row database.Scanner) (a cloud.Account, err error) {
 // AddAccount adds an account. Its email must be new; else database.ErrUnique.
 func (tx *Tx) AddAccount(a cloud.Account) error {
 	_, err := tx.t.Exec(`INSERT INTO accounts (id, uuid, name, email, project_id,
-		droplet_limit, volume_limit, reserved_ip_limit, droplets, volumes, reserved_ips, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, $9)`,
+		droplet_limit, volume_limit, reserved_ip_limit, droplets, volumes, reserved_ips, reserved_ipv6s, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, 0, $9)`,
 		a.ID, a.UUID, a.Name, a.Email, a.ProjectID,
 		a.DropletLimit, a.VolumeLimit, a.ReservedIPLimit, micros(a.CreatedAt))
 	return err
@@ -42,11 +42,14 @@ const (
 	countedDroplets    counted = "droplets"
 	countedVolumes     counted = "volumes"
 	countedReservedIPs counted = "reserved_ips"
+
+	countedReservedIPv6s counted = "reserved_ipv6s"
 )
 
 // limits are the columns of how many of each an account may have.
 var limits = map[counted]string{
 	countedDroplets: "droplet_limit", countedVolumes: "volume_limit", countedReservedIPs: "reserved_ip_limit",
+	countedReservedIPv6s: "reserved_ip_limit",
 }
 
 // count adds to what an account has and reports whether that is within its
@@ -72,6 +75,12 @@ func (tx *Tx) CountVolume(account int64) (bool, error) {
 // have it.
 func (tx *Tx) CountReservedIP(account int64) (bool, error) {
 	return tx.count(account, countedReservedIPs, 1)
+}
+
+// CountReservedIPv6 counts a new IPv6 address and reports whether the account
+// may have it. There may be as many of them as of IPv4 addresses.
+func (tx *Tx) CountReservedIPv6(account int64) (bool, error) {
+	return tx.count(account, countedReservedIPv6s, 1)
 }
 
 // remove deletes one row and counts it off its account.

@@ -171,8 +171,11 @@ func (tx *Tx) SetDropletImage(id, image int64, runsAgent bool) error {
 
 // SetDropletIPv6 gives a Droplet its IPv6 address.
 func (tx *Tx) SetDropletIPv6(id int64, ip, gateway string) error {
-	_, err := tx.t.Exec(`UPDATE droplets SET ipv6 = $1, public_ipv6 = $2, ipv6_gateway = $3 WHERE id = $4`, true, ip, gateway, id)
-	return err
+	if _, err := tx.t.Exec(`UPDATE droplets SET ipv6 = $1, public_ipv6 = $2, ipv6_gateway = $3 WHERE id = $4`,
+		true, ip, gateway, id); err != nil {
+		return err
+	}
+	return tx.readdressed(id)
 }
 
 // RenameDroplet changes a Droplet's name.
@@ -199,6 +202,9 @@ func (tx *Tx) DeleteDroplet(id int64) error {
 		return err
 	}
 	if _, err := tx.t.Exec(`UPDATE reserved_ips SET droplet_id = 0 WHERE droplet_id = $1`, id); err != nil {
+		return err
+	}
+	if _, err := tx.t.Exec(`UPDATE reserved_ipv6s SET droplet_id = 0 WHERE droplet_id = $1`, id); err != nil {
 		return err
 	}
 	if err := tx.uncountBucket(id); err != nil {

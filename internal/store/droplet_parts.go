@@ -75,6 +75,8 @@ const linksQuery = `SELECT 'image', si.source_droplet_id, CAST(si.id AS TEXT), s
 		WHERE vo.droplet_id %[1]s AND vo.droplet_id <> 0
 	UNION ALL SELECT 'reserved_ip', r.droplet_id, r.ip, '' FROM reserved_ips r
 		WHERE r.droplet_id %[1]s AND r.droplet_id <> 0
+	UNION ALL SELECT 'reserved_ipv6', r6.droplet_id, r6.ip, '' FROM reserved_ipv6s r6
+		WHERE r6.droplet_id %[1]s AND r6.droplet_id <> 0
 	UNION ALL SELECT 'tag', CAST(t.resource_id AS BIGINT), t.name, '' FROM tagged t
 		WHERE t.kind = 'droplet' AND t.resource_id %[2]s
 	UNION ALL SELECT 'hold', CAST(h.id AS BIGINT), CAST(h.action_id AS TEXT), a.type
@@ -128,6 +130,8 @@ func (l link) addTo(d *cloud.Droplet) {
 		}
 	case "volume":
 		d.VolumeIDs = append(d.VolumeIDs, l.id)
+	case "reserved_ipv6":
+		d.ReservedIPv6 = l.id
 	case "reserved_ip":
 		d.ReservedIP = l.id
 	case "tag":

@@ -247,6 +247,29 @@ func (tx *Tx) dropFirewallTag(account int64, tag string) error {
 	return tx.noteFirewalls(mentioning)
 }
 
+// admitting lists the firewalls whose rules name a Droplet or a tag that it
+// bears, and so have its addresses.
+func (tx *Tx) admitting(account, droplet int64) ([]string, error) {
+	return database.All(tx.t, database.Value[string], `SELECT firewall_id FROM firewall_mentions
+		WHERE account_id = $1 AND kind = 'droplet' AND name = $2
+		UNION SELECT fm.firewall_id FROM tagged tg
+		JOIN firewall_mentions fm ON fm.account_id = $1 AND fm.kind = 'tag' AND fm.name = tg.name
+		WHERE tg.kind = 'droplet' AND tg.resource_id = $2`, account, cloud.FormatID(droplet))
+}
+
+// readdressed notes that a Droplet has other addresses than before.
+func (tx *Tx) readdressed(droplet int64) error {
+	accounts, err := database.All(tx.t, database.Value[int64], `SELECT account_id FROM droplets WHERE id = $1`, droplet)
+	if err != nil || len(accounts) == 0 {
+		return err
+	}
+	ids, err := tx.admitting(accounts[0], droplet)
+	if err != nil {
+		return err
+	}
+	return tx.noteFirewalls(ids)
+}
+
 // leaveFirewalls takes a Droplet that is about to go from all firewalls, and its
 // addresses, which others may get, from the rules that name it or its tags.
 // What it returns is called when the Droplet and its tags are gone.
@@ -256,12 +279,8 @@ func (tx *Tx) leaveFirewalls(droplet int64) (after func() error, err error) {
 	if err != nil || len(accounts) == 0 {
 		return func() error { return nil }, err
 	}
-	account, id := accounts[0], cloud.FormatID(droplet)
-	mentioning, err := database.All(tx.t, database.Value[string], `SELECT firewall_id FROM firewall_mentions
-		WHERE account_id = $1 AND kind = 'droplet' AND name = $2
-		UNION SELECT fm.firewall_id FROM tagged tg
-		JOIN firewall_mentions fm ON fm.account_id = $1 AND fm.kind = 'tag' AND fm.name = tg.name
-		WHERE tg.kind = 'droplet' AND tg.resource_id = $2`, account, id)
+	account := accounts[0]
+	mentioning, err := tx.admitting(account, droplet)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +289,7 @@ func (tx *Tx) leaveFirewalls(droplet int64) (after func() error, err error) {
 			return nil, err
 		}
 	}
-	err = tx.editMentions(account, cloud.KindDroplet, id, func(t *cloud.FirewallTargets) {
+	err = tx.editMentions(account, cloud.KindDroplet, cloud.FormatID(droplet), func(t *cloud.FirewallTargets) {
 		t.Droplets = slices.DeleteFunc(t.Droplets, func(other int64) bool { return other == droplet })
 	})
 	return func() error { return tx.noteFirewalls(mentioning) }, err

@@ -46,7 +46,7 @@ var (
 		IPv6: true, Monitoring: true, PublicNetworking: true, VPC: sampleVPC.ID, VPCRange: sampleVPC.IPRange,
 		PrivateIPv4: "10.108.0.2", PublicIPv4: "192.0.2.7", PublicIPv6: "2001:db8::7", IPv6Gateway: "2001:db8::1",
 		Host: "", PublicKeys: []string{"ssh-ed25519 AAAA"}, Tags: []string{"Web"}, VolumeIDs: []string{sampleVolume.ID},
-		SnapshotIDs: []int64{sampleImage.ID}, BackupIDs: []int64{}, ReservedIP: sampleReservedIP.IP,
+		SnapshotIDs: []int64{sampleImage.ID}, BackupIDs: []int64{}, ReservedIP: sampleReservedIP.IP, ReservedIPv6: sampleReservedIPv6.IP,
 		HeldBy: sampleOperation.ID, HeldFor: cloud.ActionSnapshot,
 		Backups: cloud.BackupPolicy{Plan: cloud.BackupWeekly, Weekday: "SAT", Hour: 20}, BackupWindow: sampleLater,
 	}
@@ -61,6 +61,17 @@ var (
 	}
 	sampleReservedIP = cloud.ReservedIP{
 		ID: 1000004, IP: "198.51.100.9", Account: sampleAccount.ID, Region: "nyc3", Droplet: 1000003, CreatedAt: sampleTime,
+	}
+	sampleVPCPeering = cloud.VPCPeering{
+		ID: "00000000-0000-4000-8000-000000000009", Account: sampleAccount.ID, Name: "pair",
+		VPCs: [2]string{sampleVPC.ID, samplePeer.ID}, Status: cloud.PeeringActive, CreatedAt: sampleTime,
+	}
+	samplePeer = cloud.VPC{
+		ID: "00000000-0000-4000-8000-000000000008", Account: sampleAccount.ID, Name: "peer", Region: "nyc3",
+		IPRange: "192.168.0.0/24", CreatedAt: sampleTime,
+	}
+	sampleReservedIPv6 = cloud.ReservedIPv6{
+		IP: "2001:db8:ffff:1::9", Account: sampleAccount.ID, Region: "nyc3", Droplet: 1000003, CreatedAt: sampleTime,
 	}
 	sampleFirewall = cloud.Firewall{
 		ID: "00000000-0000-4000-8000-000000000007", Account: sampleAccount.ID, Name: "edge", CreatedAt: sampleTime,
@@ -102,7 +113,7 @@ func addSample(t *testing.T, db *store.DB) {
 			tx.AddAccount(sampleAccount),
 			tx.AddToken(sampleToken, "a hash"),
 			added(tx.AddSSHKey(sampleKey)),
-			added(tx.AddVPC(sampleVPC)),
+			added(tx.AddVPC(sampleVPC)), added(tx.AddVPC(samplePeer)), added(tx.AddVPCPeering(sampleVPCPeering)),
 			tx.AddImage(sampleImage),
 			added(tx.AddImageTransfer(cloud.ImageTransfer{
 				ID: 1000010, Image: sampleImage.ID, Sender: sampleAccount.ID, Recipient: sampleAccount.ID, CreatedAt: sampleTime,
@@ -116,6 +127,7 @@ func addSample(t *testing.T, db *store.DB) {
 			tx.PublishVolumeSnapshot(sampleVolumeSnapshot.ID, sampleVolumeSnapshot.SizeGigabytes),
 			added(tx.AddReservedIP(sampleReservedIP, 9)), tx.AssignReservedIP(sampleReservedIP.IP, sampleReservedIP.Droplet),
 			tagged(tx.Tag(sampleAccount.ID, sampleDroplet.Ref(), sampleDroplet.Tags)),
+			tx.AddReservedIPv6(sampleReservedIPv6, 9), tx.AssignReservedIPv6(sampleReservedIPv6.IP, sampleReservedIPv6.Droplet),
 			tx.ChangeFirewall(sampleFirewall.ID, true, func() error { return added(tx.AddFirewall(sampleFirewall)) }),
 			tx.AddAudit(cloud.AuditEntry{At: sampleTime, RequestID: "a request", Account: sampleAccount.ID, Method: "POST", Path: "/v2/droplets"}),
 			addSampleHistory(tx),

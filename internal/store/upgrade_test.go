@@ -100,7 +100,7 @@ func checkSample(t *testing.T, db *store.DB) {
 	want := map[string]any{
 		"account": sampleAccount, "token": sampleToken, "key": sampleKey, "VPC": sampleVPC, "image": sampleImage,
 		"Droplet": sampleDroplet, "volume": sampleVolume, "volume snapshot": sampleVolumeSnapshot,
-		"firewall": sampleFirewall, "reserved IP": sampleReservedIP, "action": sampleEnded, "operation": sampleOperation, "destroy": sampleDestroy,
+		"VPC peering": sampleVPCPeering, "reserved IPv6": sampleReservedIPv6, "firewall": sampleFirewall, "reserved IP": sampleReservedIP, "action": sampleEnded, "operation": sampleOperation, "destroy": sampleDestroy,
 		"snapshots": int64(2), "regions and sizes": [2]int{1, 1}, "base image": sampleCatalog.Images[0].Slug,
 	}
 	got := map[string]any{}
@@ -125,6 +125,8 @@ func checkSample(t *testing.T, db *store.DB) {
 			func() { v, err := tx.Volume(account, sampleVolume.ID); read("volume", v, err) },
 			func() { v, err := tx.VolumeSnapshot(account, sampleVolumeSnapshot.ID); read("volume snapshot", v, err) },
 			func() { v, err := tx.ReservedIPOf(account, droplet); read("reserved IP", v, err) },
+			func() { v, err := tx.ReservedIPv6(account, sampleReservedIPv6.IP); read("reserved IPv6", v, err) },
+			func() { v, err := tx.VPCPeering(account, sampleVPCPeering.ID); read("VPC peering", v, err) },
 			func() { v, err := tx.Firewall(account, sampleFirewall.ID); read("firewall", v, err) },
 			func() { v, err := tx.Action(account, sampleEnded.ID); read("action", v, err) },
 			func() { v, err := tx.Operation(sampleOperation.ID); read("operation", v, err) },

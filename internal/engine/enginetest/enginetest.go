@@ -31,7 +31,7 @@ type Harness struct {
 
 // Run runs the suite, each test on an engine of its own.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
-	for _, group := range []map[string]func(*bench){machineTests, imageTests, volumeTests, keyTests, resumeTests} {
+	for _, group := range []map[string]func(*bench){machineTests, imageTests, volumeTests, peeringTests, keyTests, resumeTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

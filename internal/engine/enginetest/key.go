@@ -25,6 +25,7 @@ func testKeyRepeated(b *bench) {
 	}{
 		{"machine.create", b.create(b.machine("1"))},
 		{"network.apply", b.network("1", b.Machine.Network)},
+		{"firewall.apply", b.firewall("1", b.Machine.Firewall)},
 		{"machine.start", b.start("1")},
 		{"machine.reset", b.reset("1")},
 		{"image.copy", b.copyImage("1", "i")},
@@ -42,6 +43,8 @@ func testKeyRepeated(b *bench) {
 		{"volume.detach", b.detach("v", "1")},
 		{"volume_snapshot.delete", b.deleteSnapshot("s")},
 		{"volume.delete", b.deleteVolume("v")},
+		{"peering.create", b.peer("p")},
+		{"peering.delete", b.unpeer("p")},
 		{"machine.destroy", b.destroy("1")},
 	} {
 		w := b.work()

@@ -37,6 +37,8 @@ var realLatencies = map[string]time.Duration{
 	"volume_snapshot.delete": time.Second,
 	"network.apply":          time.Second,
 	"firewall.apply":         time.Second,
+	"peering.create":         8 * time.Second,
+	"peering.delete":         5 * time.Second,
 }
 
 // plug is how long it takes to pull a machine's plug.

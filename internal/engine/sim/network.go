@@ -17,7 +17,7 @@ func (e *Engine) ApplyNetwork(ctx context.Context, w engine.Work, machine engine
 		return engine.Progress{}, err
 	}
 	c := e.call(w, "network.apply", machine)
-	c.names = append(c.names, network.ReservedIPv4)
+	c.names = append(c.names, network.ReservedIPv4, network.ReservedIPv6)
 	c.more = func(t *database.Tx) ([]string, error) { return reservedNow(t, machine.ID) }
 	c.apply = func(t *database.Tx) (engine.Progress, error) {
 		return changed(t.Exec("UPDATE sim_machines SET network = $1 WHERE id = $2 AND NOT destroyed", text, machine.ID))
@@ -25,13 +25,13 @@ func (e *Engine) ApplyNetwork(ctx context.Context, w engine.Work, machine engine
 	return e.do(ctx, c)
 }
 
-// reservedNow returns the reserved IP that a machine has until the call.
+// reservedNow returns the reserved IPs that a machine has until the call.
 func reservedNow(t *database.Tx, id string) ([]string, error) {
 	m, err := findMachine(t, id, "")
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil, nil
 	}
-	return []string{m.Network.ReservedIPv4}, err
+	return []string{m.Network.ReservedIPv4, m.Network.ReservedIPv6}, err
 }
 
 func networkText(n engine.Network) (string, error) {

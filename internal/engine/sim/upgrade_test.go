@@ -27,6 +27,7 @@ func (l *lab) addSample() {
 	l.must(l.volume(l.work(), "v", ""))
 	l.must(l.AttachVolume(l.Context(), l.work(), ref("v"), ref("1")))
 	l.must(l.SnapshotVolume(l.Context(), l.work(), ref("v"), ref("vs")))
+	l.must(l.CreatePeering(l.Context(), l.work(), engine.Peering{Ref: ref("p"), VPCs: [2]string{"vpc-1", "vpc-2"}}))
 	l.must(l.CopyImage(l.Context(), l.work(), ref("1"), ref("i")))
 	l.must(l.TransferImage(l.Context(), l.work(), ref("i"), "ams3"))
 	l.must(l.create(l.work(), "2"))
@@ -108,7 +109,7 @@ func (l *lab) checkSample() {
 	l.Helper()
 	w := l.world()
 	if len(w.Machines) != 1 || !w.Machines[0].Running || len(w.Volumes) != 1 || w.Volumes[0].Machine != "1" ||
-		len(w.Images) != 1 || len(w.VolumeSnapshots) != 1 {
+		len(w.Images) != 1 || len(w.VolumeSnapshots) != 1 || len(w.Peerings) != 1 {
 		l.Errorf("the world is %+v", w)
 	}
 	if faults := l.faults(); len(faults) != 1 || faults[0].Error != "it's stuck" {

@@ -18,6 +18,15 @@ type World struct {
 	Volumes         []Volume
 	Images          []Image
 	VolumeSnapshots []VolumeSnapshot
+	Peerings        []Peering
+}
+
+// Peering is two private networks that are joined.
+type Peering struct {
+	ID      string
+	Account int64
+	Name    string
+	VPCs    [2]string
 }
 
 // Machine is a simulated machine.
@@ -97,7 +106,10 @@ func readWorld(t *database.Tx) (w World, err error) {
 	if w.Images, err = database.All(t, scanImage, selectImages); err != nil {
 		return w, err
 	}
-	w.VolumeSnapshots, err = database.All(t, scanVolumeSnapshot, selectVolumeSnapshots)
+	if w.VolumeSnapshots, err = database.All(t, scanVolumeSnapshot, selectVolumeSnapshots); err != nil {
+		return w, err
+	}
+	w.Peerings, err = database.All(t, scanPeering, selectPeerings)
 	w.sort()
 	return w, err
 }
@@ -107,6 +119,7 @@ func (w World) sort() {
 	slices.SortFunc(w.Machines, func(a, b Machine) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(w.Volumes, func(a, b Volume) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(w.Images, func(a, b Image) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(w.Peerings, func(a, b Peering) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(w.VolumeSnapshots, func(a, b VolumeSnapshot) int { return cmp.Compare(a.ID, b.ID) })
 }
 
@@ -156,4 +169,11 @@ const selectVolumeSnapshots = `SELECT id, account, name, volume_gigabytes, size_
 func scanVolumeSnapshot(row database.Scanner) (s VolumeSnapshot, err error) {
 	err = row.Scan(&s.ID, &s.Account, &s.Name, &s.VolumeGigabytes, &s.SizeGigabytes)
 	return s, err
+}
+
+const selectPeerings = `SELECT id, account, name, vpc, peer FROM sim_peerings WHERE NOT destroyed`
+
+func scanPeering(row database.Scanner) (p Peering, err error) {
+	err = row.Scan(&p.ID, &p.Account, &p.Name, &p.VPCs[0], &p.VPCs[1])
+	return p, err
 }

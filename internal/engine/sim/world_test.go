@@ -24,6 +24,10 @@ func TestWorldShowsAllThatExists(t *testing.T) {
 		l.must(l.create(l.work(), "16"))
 		l.must(l.start(l.work(), "16"))
 		l.must(l.ApplyNetwork(ctx, l.work(), ref("16"), engine.Network{VPC: "vpc-1", PrivateIPv4: "10.0.0.2"}))
+		wall := engine.Firewall{Version: 2, On: true, Inbound: []engine.FirewallRule{{Protocol: "tcp", Ports: "22", Addresses: []string{"::/0"}}}}
+		l.must(l.ApplyFirewall(ctx, l.work(), ref("16"), wall))
+		l.must(l.ApplyFirewall(ctx, l.work(), ref("16"), engine.Firewall{Version: 1})) // late
+		l.must(l.CreatePeering(ctx, l.work(), engine.Peering{Ref: ref("p"), VPCs: [2]string{"vpc-1", "vpc-2"}}))
 		l.must(l.volume(l.work(), "v", ""))
 		l.must(l.AttachVolume(ctx, l.work(), ref("v"), ref("16")))
 		l.must(l.CopyImage(ctx, l.work(), ref("16"), ref("i")))
@@ -32,8 +36,9 @@ func TestWorldShowsAllThatExists(t *testing.T) {
 			Machines: []sim.Machine{{
 				ID: "16", Account: 1, Name: "name-16", Region: "nyc3", Host: "nyc3-2", Running: true,
 				VCPUs: 1, Memory: 1024, Disk: 25, Image: "debian-12-x64", UsedGigabytes: 2.36,
-				Network: engine.Network{VPC: "vpc-1", PrivateIPv4: "10.0.0.2"},
+				Network: engine.Network{VPC: "vpc-1", PrivateIPv4: "10.0.0.2"}, Firewall: wall,
 			}},
+			Peerings:        []sim.Peering{{ID: "p", Account: 1, Name: "name-p", VPCs: [2]string{"vpc-1", "vpc-2"}}},
 			Volumes:         []sim.Volume{{ID: "v", Account: 1, Name: "name-v", Region: "nyc3", SizeGigabytes: 10, Machine: "16"}},
 			Images:          []sim.Image{{ID: "i", Account: 1, Name: "name-i", Disk: 25, SizeGigabytes: 2.36, Regions: []string{"nyc3"}}},
 			VolumeSnapshots: []sim.VolumeSnapshot{{ID: "s", Account: 1, Name: "name-s", VolumeGigabytes: 10}},
@@ -46,6 +51,7 @@ func TestWorldShowsAllThatExists(t *testing.T) {
 		l.must(l.DeleteVolume(ctx, l.work(), ref("v")))
 		l.must(l.DeleteImage(ctx, l.work(), ref("i")))
 		l.must(l.DeleteVolumeSnapshot(ctx, l.work(), ref("s")))
+		l.must(l.DeletePeering(ctx, l.work(), ref("p")))
 		if got := l.world(); !reflect.DeepEqual(got, empty) {
 			l.Errorf("left behind: %+v", got)
 		}

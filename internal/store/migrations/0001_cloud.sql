@@ -23,6 +23,7 @@ CREATE TABLE accounts (
 	droplets BIGINT NOT NULL,
 	volumes BIGINT NOT NULL,
 	reserved_ips BIGINT NOT NULL,
+	reserved_ipv6s BIGINT NOT NULL,
 	created_at BIGINT NOT NULL
 );
 
@@ -103,6 +104,19 @@ CREATE TABLE vpcs (
 );
 CREATE INDEX vpcs_range ON vpcs (account_id, first_address);
 CREATE UNIQUE INDEX vpcs_default ON vpcs (account_id, region) WHERE is_default;
+
+CREATE TABLE vpc_peerings (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	vpc_id TEXT NOT NULL REFERENCES vpcs (id),
+	peer_id TEXT NOT NULL REFERENCES vpcs (id),
+	status TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (account_id, name)
+);
+CREATE INDEX vpc_peerings_vpc ON vpc_peerings (vpc_id);
+CREATE INDEX vpc_peerings_peer ON vpc_peerings (peer_id);
 
 CREATE TABLE ssh_keys (
 	id BIGINT NOT NULL PRIMARY KEY,
@@ -209,6 +223,17 @@ CREATE TABLE reserved_ips (
 );
 CREATE UNIQUE INDEX reserved_ips_droplet ON reserved_ips (droplet_id) WHERE droplet_id <> 0;
 CREATE INDEX reserved_ips_account ON reserved_ips (account_id, id);
+
+CREATE TABLE reserved_ipv6s (
+	ip TEXT NOT NULL PRIMARY KEY,
+	number BIGINT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	region TEXT NOT NULL,
+	droplet_id BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX reserved_ipv6s_droplet ON reserved_ipv6s (droplet_id) WHERE droplet_id <> 0;
+CREATE INDEX reserved_ipv6s_account ON reserved_ipv6s (account_id, number);
 
 -- Rules are JSON, and show what they were given.
 CREATE TABLE firewalls (

@@ -16,6 +16,7 @@ CREATE TABLE accounts (
 	droplets BIGINT NOT NULL,
 	volumes BIGINT NOT NULL,
 	reserved_ips BIGINT NOT NULL,
+	reserved_ipv6s BIGINT NOT NULL,
 	created_at BIGINT NOT NULL
 );
 CREATE TABLE tokens (
@@ -86,6 +87,18 @@ CREATE TABLE vpcs (
 );
 CREATE INDEX vpcs_range ON vpcs (account_id, first_address);
 CREATE UNIQUE INDEX vpcs_default ON vpcs (account_id, region) WHERE is_default;
+CREATE TABLE vpc_peerings (
+	id TEXT NOT NULL PRIMARY KEY,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	name TEXT NOT NULL,
+	vpc_id TEXT NOT NULL REFERENCES vpcs (id),
+	peer_id TEXT NOT NULL REFERENCES vpcs (id),
+	status TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	UNIQUE (account_id, name)
+);
+CREATE INDEX vpc_peerings_vpc ON vpc_peerings (vpc_id);
+CREATE INDEX vpc_peerings_peer ON vpc_peerings (peer_id);
 CREATE TABLE ssh_keys (
 	id BIGINT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
@@ -184,6 +197,16 @@ CREATE TABLE reserved_ips (
 );
 CREATE UNIQUE INDEX reserved_ips_droplet ON reserved_ips (droplet_id) WHERE droplet_id <> 0;
 CREATE INDEX reserved_ips_account ON reserved_ips (account_id, id);
+CREATE TABLE reserved_ipv6s (
+	ip TEXT NOT NULL PRIMARY KEY,
+	number BIGINT NOT NULL,
+	account_id BIGINT NOT NULL REFERENCES accounts (id),
+	region TEXT NOT NULL,
+	droplet_id BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX reserved_ipv6s_droplet ON reserved_ipv6s (droplet_id) WHERE droplet_id <> 0;
+CREATE INDEX reserved_ipv6s_account ON reserved_ipv6s (account_id, number);
 CREATE TABLE firewalls (
 	id TEXT NOT NULL PRIMARY KEY,
 	account_id BIGINT NOT NULL REFERENCES accounts (id),
@@ -338,7 +361,7 @@ CREATE TABLE audit (
 
 INSERT INTO counters VALUES ('action', 1000256);
 
-INSERT INTO accounts VALUES (1000000, '00000000-0000-4000-8000-000000000001', 'Ann O''Hara', 'ann@example.com', '00000000-0000-4000-8000-000000000002', 25, 26, 27, 0, 0, 0, 1767323045000006);
+INSERT INTO accounts VALUES (1000000, '00000000-0000-4000-8000-000000000001', 'Ann O''Hara', 'ann@example.com', '00000000-0000-4000-8000-000000000002', 25, 26, 27, 0, 0, 0, 0, 1767323045000006);
 
 INSERT INTO tokens VALUES (1000001, 1000000, 'ci', 'a hash', 'droplet:read,image:read', 1767323045000006, 1767323105000006);
 
@@ -353,6 +376,9 @@ lines', 'available', 1000003, '', 1767323045000006, 1767323105000006);
 INSERT INTO image_transfers VALUES (1000010, 100000001, 1000000, 1000000, 1767323045000006);
 
 INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000003', 1000000, 'default-nyc3', 'the first', 'nyc3', '10.108.0.0/20', 174850048, 174854143, TRUE, 0, 1767323045000006);
+INSERT INTO vpcs VALUES ('00000000-0000-4000-8000-000000000008', 1000000, 'peer', '', 'nyc3', '192.168.0.0/24', 3232235520, 3232235775, FALSE, 0, 1767323045000006);
+
+INSERT INTO vpc_peerings VALUES ('00000000-0000-4000-8000-000000000009', 1000000, 'pair', '00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-000000000008', 'ACTIVE', 1767323045000006);
 
 INSERT INTO ssh_keys VALUES (1000002, 1000000, 'laptop', 'ssh-ed25519 AAAA ann@laptop', '3b:16:bf');
 
@@ -365,6 +391,8 @@ INSERT INTO volumes VALUES ('00000000-0000-4000-8000-000000000004', 1000000, 'da
 INSERT INTO volume_snapshots VALUES ('00000000-0000-4000-8000-000000000005', 1000000, '00000000-0000-4000-8000-000000000004', 'nightly', 'nyc3', 10, 0.25, TRUE, 1767323045000006);
 
 INSERT INTO reserved_ips VALUES ('198.51.100.9', 9, 1000004, 1000000, 'nyc3', 1000003, 1767323045000006);
+
+INSERT INTO reserved_ipv6s VALUES ('2001:db8:ffff:1::9', 9, 1000000, 'nyc3', 1000003, 1767323045000006);
 
 INSERT INTO firewalls VALUES ('00000000-0000-4000-8000-000000000007', 1000000, 'edge', '[{"protocol":"tcp","ports":"8000-9000","action":"allow","peers":{"addresses":["0.0.0.0/0"],"droplet_ids":[1000003],"tags":["Web"]}}]', '[]', 1767323045000006);
 

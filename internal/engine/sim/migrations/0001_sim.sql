@@ -74,6 +74,16 @@ CREATE TABLE sim_volume_snapshots (
 	destroyed BOOLEAN NOT NULL
 );
 
+-- Private networks that are joined.
+CREATE TABLE sim_peerings (
+	id TEXT NOT NULL PRIMARY KEY,
+	account BIGINT NOT NULL,
+	name TEXT NOT NULL,
+	vpc TEXT NOT NULL,
+	peer TEXT NOT NULL,
+	destroyed BOOLEAN NOT NULL
+);
+
 -- Every piece of work that was asked for, by its key.
 CREATE TABLE sim_work (
 	key TEXT NOT NULL PRIMARY KEY,

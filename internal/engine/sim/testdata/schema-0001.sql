@@ -59,6 +59,14 @@ CREATE TABLE sim_volume_snapshots (
 	size_gigabytes DOUBLE PRECISION NOT NULL,
 	destroyed BOOLEAN NOT NULL
 );
+CREATE TABLE sim_peerings (
+	id TEXT NOT NULL PRIMARY KEY,
+	account BIGINT NOT NULL,
+	name TEXT NOT NULL,
+	vpc TEXT NOT NULL,
+	peer TEXT NOT NULL,
+	destroyed BOOLEAN NOT NULL
+);
 CREATE TABLE sim_work (
 	key TEXT NOT NULL PRIMARY KEY,
 	verb TEXT NOT NULL,
@@ -98,8 +106,8 @@ CREATE TABLE sim_clock (
 	ahead BIGINT NOT NULL
 );
 
-INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, FALSE);
-INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, TRUE);
+INSERT INTO sim_machines VALUES ('1', 1, 'name-1', 'nyc3', 'nyc3-0', TRUE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":"","ReservedIPv6":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, FALSE);
+INSERT INTO sim_machines VALUES ('2', 1, 'name-2', 'nyc3', 'nyc3-0', FALSE, 1, 1024, 25, 'debian-12-x64', 2.36, '{"VPC":"","PrivateIPv4":"","PrivatePrefix":0,"PrivateGateway":"","PublicIPv4":"","PublicPrefix":0,"PublicGateway":"","PublicIPv6":"","IPv6Prefix":0,"IPv6Gateway":"","ReservedIPv4":"","ReservedIPv6":""}', '{"Version":0,"On":false,"Inbound":null,"Outbound":null}', 0, 0, '', '', 0, TRUE);
 
 INSERT INTO sim_images VALUES ('i', 1, 'name-i', 25, 2.36, FALSE);
 
@@ -110,15 +118,18 @@ INSERT INTO sim_volumes VALUES ('v', 1, 'name-v', 'nyc3', 10, 0, '', '', '1', FA
 
 INSERT INTO sim_volume_snapshots VALUES ('vs', 1, 'name-vs', 10, 0, FALSE);
 
-INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272807027547);
-INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272807027881);
-INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807028212);
-INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807028632);
-INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807029014);
-INSERT INTO sim_work VALUES ('work-5', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795272807029509);
-INSERT INTO sim_work VALUES ('work-6', 'image.transfer', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807029802);
-INSERT INTO sim_work VALUES ('work-7', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795272807030041);
-INSERT INTO sim_work VALUES ('work-8', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795272807030339);
+INSERT INTO sim_peerings VALUES ('p', 1, 'name-p', 'vpc-1', 'vpc-2', FALSE);
+
+INSERT INTO sim_work VALUES ('create', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795273173339743);
+INSERT INTO sim_work VALUES ('work-1', 'machine.start', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795273173340334);
+INSERT INTO sim_work VALUES ('work-2', 'volume.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795273173340670);
+INSERT INTO sim_work VALUES ('work-3', 'volume.attach', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795273173341039);
+INSERT INTO sim_work VALUES ('work-4', 'volume.snapshot', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795273173341498);
+INSERT INTO sim_work VALUES ('work-5', 'peering.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795273173341879);
+INSERT INTO sim_work VALUES ('work-6', 'image.copy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 2.36, '', '', 1795273173342564);
+INSERT INTO sim_work VALUES ('work-7', 'image.transfer', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795273173342812);
+INSERT INTO sim_work VALUES ('work-8', 'machine.create', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, 'nyc3-0', '', 1795273173343123);
+INSERT INTO sim_work VALUES ('work-9', 'machine.destroy', 1893553445000000, 1893553445000000, TRUE, FALSE, '{}', 0, '', '', 1795273173343480);
 
 INSERT INTO sim_faults VALUES (1, 1, 'machine.stop', '*', 'it''s stuck', FALSE, 0, 0, 0);
 
