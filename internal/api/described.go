@@ -127,6 +127,10 @@ func described() map[string]description {
 		"POST /v2/volumes":                                  gives(http.StatusCreated, volumeBody{}).body(volumeRequest{}, "name size_gigabytes region"),
 		"GET /v2/volumes/{volume_id}":                       gives(http.StatusOK, volumeBody{}),
 		"GET /v2/volumes/{volume_id}/actions":               paged("actions", wireAction{}),
+		"DELETE /v2/volumes":                                nothing.asks("name", "region"),
+		"POST /v2/volumes/actions": gives(http.StatusAccepted, actionBody{}).
+			body(volumeActionRequest{}, "type volume_name region droplet_id").asks("page", "per_page"),
+		"GET /v2/1-clicks": gives(http.StatusOK, shape{"1_clicks?": listOf{wireOneClick{}}}).asks("type=droplet|kubernetes"),
 		"POST /v2/volumes/{volume_id}/actions": gives(http.StatusAccepted, actionBody{}).
 			body(volumeActionRequest{}, "type"),
 		"GET /v2/volumes/{volume_id}" + oneAction:     gives(http.StatusOK, actionBody{}),

@@ -211,6 +211,9 @@ func TestNullBodies(t *testing.T) {
 		if examples[r.Method+" "+r.Pattern].body != nil {
 			return // its body says what to delete
 		}
+		if r.Method == http.MethodDelete && r.Pattern == "/v2/volumes" {
+			return // its query does
+		}
 		a := s.accountFor(t, r)
 		headers := append([]string{"Content-Type", "application/json"}, examples[r.Method+" "+r.Pattern].header...)
 		res := a.do(r.Method, a.path(r), "null", headers...)

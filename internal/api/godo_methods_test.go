@@ -36,7 +36,6 @@ DropletActions.EnableIPv6ByTag DropletActions.EnablePrivateNetworking DropletAct
 DropletActions.PasswordReset DropletActions.PowerCycleByTag DropletActions.PowerOffByTag DropletActions.PowerOnByTag
 DropletActions.RebuildByImageID DropletActions.RebuildByImageSlug DropletActions.Resize DropletActions.Restore
 DropletActions.ShutdownByTag DropletActions.SnapshotByTag Droplets.DeleteByTag Droplets.Kernels
-ImageActions.Convert ImageActions.Get ImageActions.GetByURI ImageActions.Transfer Images.Create Images.Update
 ReservedIPV6Actions.Assign ReservedIPV6Actions.Unassign
 ReservedIPV6s.Create ReservedIPV6s.Delete ReservedIPV6s.Get ReservedIPV6s.List
 VPCs.CreateVPCPeeringByVPCID VPCs.ListVPCPeeringsByVPCID VPCs.UpdateVPCPeeringByVPCID

@@ -3,12 +3,14 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/digitalocean/godo"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
 )
 
 // imageBody is what a custom image is made with, and more fields in turn.
@@ -240,5 +242,36 @@ func TestGodoCustomImages(t *testing.T) {
 		}
 		res, err := c.Images.Delete(ctx, made.ID)
 		done(t, res, err)
+	})
+}
+
+// makeBackup makes an image look like a backup.
+func (a *account) makeBackup(image int64) {
+	a.t.Helper()
+	err := a.s.db.Write(a.t.Context(), func(tx *database.Tx) error {
+		_, err := tx.Exec("UPDATE images SET type = 'backup' WHERE id = $1", image)
+		return err
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// A backup that is converted is a snapshot, on the Droplet as well.
+func TestGodoConvertsBackups(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		c, ctx := a.godo(), t.Context()
+		droplet := a.droplet("web")
+		image := int(a.snapshot(droplet, "weekly"))
+		a.makeBackup(int64(image))
+		action := ok(c.ImageActions.Convert(ctx, image))(t)
+		a.wait(int64(action.ID))
+		href := a.s.URL + imagePath(int64(image), "/actions/") + strconv.Itoa(action.ID)
+		if got := ok(c.ImageActions.GetByURI(ctx, href))(t); got.Status != godo.ActionCompleted || got.Type != "convert" {
+			t.Errorf("got %+v", got)
+		}
+		a.get(dropletPath(droplet)).shows("droplet.backup_ids", `[]`)
+		a.get(dropletPath(droplet)).shows("droplet.snapshot_ids", "["+strconv.Itoa(image)+"]")
 	})
 }

@@ -36,7 +36,7 @@ func routes() []route {
 		imageRoutes, imageActionRoutes, imageTransferRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
 		reservedIPRoutes, reservedIPv6Routes, vpcRoutes, vpcPeeringRoutes, firewallRoutes, tagRoutes, faultRoutes, clockRoutes, operationRoutes, metricsRoutes,
-		openAPIRoutes, unbuiltRoutes(),
+		oneClickRoutes, openAPIRoutes, unbuiltRoutes(),
 	)
 }
 

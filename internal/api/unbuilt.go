@@ -11,8 +11,6 @@ POST /v2/droplets/actions
 GET /v2/droplets/{droplet_id}/kernels
 GET /v2/reports/droplet_neighbors_ids
 GET /v2/reports/droplet_neighbors
-DELETE /v2/volumes
-POST /v2/volumes/actions
 `
 
 func unbuiltRoutes() []route {

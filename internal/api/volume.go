@@ -9,6 +9,7 @@ var volumeRoutes = []route{
 	get("/v2/volumes", (*Server).listVolumes, "block_storage:read"),
 	post("/v2/volumes", (*Server).createVolume, "block_storage:create"),
 	get("/v2/volumes/{volume_id}", (*Server).getVolume, "block_storage:read"),
+	del("/v2/volumes", (*Server).deleteVolumeByName, "block_storage:delete"),
 	del("/v2/volumes/{volume_id}", (*Server).deleteVolume, "block_storage:delete"),
 }
 
@@ -110,6 +111,18 @@ func (s *Server) getVolume(c *call) (*reply, error) {
 
 func (s *Server) deleteVolume(c *call) (*reply, error) {
 	id, err := c.uuid("volume_id")
+	if err != nil {
+		return nil, err
+	}
+	return noContent(), s.plane.DeleteVolume(c.Context(), c.Actor, id)
+}
+
+// deleteVolumeByName deletes the volume of a name in a region.
+func (s *Server) deleteVolumeByName(c *call) (*reply, error) {
+	if c.query("name") == "" || c.query("region") == "" {
+		return nil, cloud.Invalid("name and region are required")
+	}
+	id, err := s.plane.VolumeNamed(c.Context(), c.Actor, c.query("name"), c.region())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 var volumeActionRoutes = []route{
 	get("/v2/volumes/{volume_id}/actions", (*Server).listVolumeActions, "block_storage_action:read"),
 	post("/v2/volumes/{volume_id}/actions", (*Server).startVolumeAction, "block_storage_action:create"),
+	post("/v2/volumes/actions", (*Server).startVolumeActionByName, "block_storage_action:create"),
 	get("/v2/volumes/{volume_id}/actions/{action_id}", (*Server).getVolumeAction, "block_storage_action:read"),
 }
 
@@ -14,6 +15,7 @@ type volumeActionRequest struct {
 	Type          string  `json:"type"`
 	Droplet       integer `json:"droplet_id"`
 	Region        string  `json:"region"`
+	Name          string  `json:"volume_name"`
 	SizeGigabytes integer `json:"size_gigabytes"`
 }
 
@@ -68,4 +70,27 @@ func (s *Server) beginVolumeAction(c *call, id string, in volumeActionRequest) (
 		return cloud.Action{}, err
 	}
 	return cloud.Action{}, cloud.Invalid("type must be attach, detach or resize")
+}
+
+// startVolumeActionByName attaches or detaches the volume of a name in a region.
+func (s *Server) startVolumeActionByName(c *call) (*reply, error) {
+	var in volumeActionRequest
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.Type != "attach" && in.Type != "detach":
+		return nil, cloud.Invalid("type must be attach or detach; other actions take the volume's ID")
+	case in.Name == "" || in.Region == "":
+		return nil, cloud.Invalid("volume_name and region are required")
+	}
+	id, err := s.plane.VolumeNamed(c.Context(), c.Actor, in.Name, in.Region)
+	if err != nil {
+		return nil, err
+	}
+	action, err := s.beginVolumeAction(c, id, in)
+	if err != nil {
+		return nil, err
+	}
+	return accepted(actionBody{c.view().action(action)}), nil
 }

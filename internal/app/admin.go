@@ -12,6 +12,9 @@ import (
 // Accounts administers accounts and tokens.
 type Accounts = control.Accounts
 
+// Limits is how much an account may have.
+type Limits = control.Limits
+
 // WithAccounts opens the storage beside a server that may run, and calls f with
 // its accounts.
 func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error {

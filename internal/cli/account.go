@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -12,11 +13,11 @@ import (
 func newAccount() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "account",
-		Short: "Make and list accounts",
+		Short: "Make and list accounts, and limit them",
 		Long:  "Accounts are apart: nothing of one exists for another. The first start of a server makes the first.",
 	}
 	isGroup(cmd)
-	cmd.AddCommand(newAccountCreate(), newAccountList())
+	cmd.AddCommand(newAccountCreate(), newAccountList(), newAccountLimits())
 	return cmd
 }
 
@@ -70,5 +71,54 @@ func newAccountList() *cobra.Command {
 		},
 	}
 	addStorageFlags(cmd, &storage)
+	return cmd
+}
+
+func newAccountLimits() *cobra.Command {
+	var storage app.Storage
+	var droplets, volumes, reservedIPs int64
+	cmd := &cobra.Command{
+		Use:   "limits ID",
+		Short: "Show or change how much an account may have",
+		Long: "Without flags, shows how many Droplets, volumes and reserved IPs an account may have. What it has above a\n" +
+			"limit stays; it gets no more until it has less.",
+		Example: "  cistern account limits 1000000 --droplets 5 --volumes 10",
+		Args:    takes("an account's ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil {
+				return fmt.Errorf("%q is not an account's number; see cistern account list", args[0])
+			}
+			var limits app.Limits
+			for name, limit := range map[string]struct {
+				value *int64
+				to    **int64
+			}{
+				"droplets": {&droplets, &limits.Droplets}, "volumes": {&volumes, &limits.Volumes},
+				"reserved-ips": {&reservedIPs, &limits.ReservedIPs},
+			} {
+				if !cmd.Flags().Changed(name) {
+					continue
+				}
+				if *limit.value < 0 {
+					return fmt.Errorf("--%s %d: use a number, 0 or more", name, *limit.value)
+				}
+				*limit.to = limit.value
+			}
+			return app.WithAccounts(cmd.Context(), storage, func(accounts app.Accounts) error {
+				a, err := accounts.SetLimits(cmd.Context(), id, limits)
+				if err != nil {
+					return err
+				}
+				t := newTable(cmd.OutOrStdout(), "ID", "DROPLETS", "VOLUMES", "RESERVED IPS")
+				t.row(a.ID, a.DropletLimit, a.VolumeLimit, a.ReservedIPLimit)
+				return t.Flush()
+			})
+		},
+	}
+	addStorageFlags(cmd, &storage)
+	cmd.Flags().Int64Var(&droplets, "droplets", 0, "how many Droplets it may have")
+	cmd.Flags().Int64Var(&volumes, "volumes", 0, "how many volumes it may have")
+	cmd.Flags().Int64Var(&reservedIPs, "reserved-ips", 0, "how many reserved IPs it may have")
 	return cmd
 }

@@ -3,6 +3,7 @@ package cloud
 import (
 	"regexp"
 	"time"
+	"unicode/utf8"
 )
 
 // Volume is a block storage volume.
@@ -25,6 +26,8 @@ type Volume struct {
 // Ref names the volume for holds and actions.
 func (v Volume) Ref() Ref { return Ref{KindVolume, v.ID} }
 
+const maxVolumeDescription = 1024
+
 // MaxVolumeSize is the largest volume in GiB.
 const MaxVolumeSize = 16384
 
@@ -36,6 +39,9 @@ var volumeNamePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 func (v Volume) Check() error {
 	if !volumeNamePattern.MatchString(v.Name) {
 		return Invalid("name must start with a lower-case letter and have only lower-case letters, digits and hyphens, 64 at most")
+	}
+	if utf8.RuneCountInString(v.Description) > maxVolumeDescription {
+		return Invalid("description is too long (maximum is %d characters)", maxVolumeDescription)
 	}
 	if err := CheckVolumeSize(v.SizeGigabytes); err != nil {
 		return err

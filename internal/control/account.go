@@ -78,6 +78,36 @@ func (a Accounts) List(ctx context.Context) (accounts []cloud.Account, err error
 	return accounts, err
 }
 
+// Limits is how much an account may have; what is nil stays as it is.
+type Limits struct {
+	Droplets, Volumes, ReservedIPs *int64
+}
+
+// SetLimits changes how much an account may have. What it has above that stays;
+// it gets no more until it has less.
+func (a Accounts) SetLimits(ctx context.Context, id int64, l Limits) (account cloud.Account, err error) {
+	err = a.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := tx.LockAccount(id); err != nil {
+			return err
+		}
+		if account, err = tx.Account(id); err != nil {
+			return err
+		}
+		for _, change := range []struct{ limit, to *int64 }{
+			{&account.DropletLimit, l.Droplets}, {&account.VolumeLimit, l.Volumes}, {&account.ReservedIPLimit, l.ReservedIPs},
+		} {
+			if change.to != nil {
+				*change.limit = *change.to
+			}
+		}
+		return tx.SetLimits(id, account.DropletLimit, account.VolumeLimit, account.ReservedIPLimit)
+	})
+	if cloud.IsNotFound(err) {
+		err = fmt.Errorf("there is no account %d; see cistern account list", id)
+	}
+	return account, err
+}
+
 // AddToken makes a token with a secret and returns it. A secret that is in use
 // is refused.
 func (a Accounts) AddToken(ctx context.Context, account int64, name, secret string, scopes cloud.Scopes, lives time.Duration) (cloud.Token, error) {

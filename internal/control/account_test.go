@@ -1,13 +1,61 @@
 package control
 
 import (
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/engine"
 )
+
+// However many ask at once, an account gets what its limit allows and no more,
+// and a limit that is lowered takes nothing away.
+func TestLimitsHoldAtOnce(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		accounts := Accounts{Store: c.store}
+		three, one := int64(3), int64(1)
+		if _, err := accounts.SetLimits(c.Context(), 17, Limits{}); err == nil || err.Error() != "there is no account 17; see cistern account list" {
+			c.Errorf("limits of nobody: %v", err)
+		}
+		set, err := accounts.SetLimits(c.Context(), c.who.Account, Limits{Droplets: &three, ReservedIPs: &one})
+		if err != nil || set.DropletLimit != 3 || set.ReservedIPLimit != 1 || set.VolumeLimit != cloud.DefaultLimit {
+			c.Fatalf("got %+v, %v", set, err)
+		}
+		var all sync.WaitGroup
+		var made, refused atomic.Int64
+		for i := range 8 {
+			all.Go(func() {
+				_, _, err := c.plane.CreateDroplets(c.Context(), c.who, newDroplet(fmt.Sprint("web", i)))
+				switch {
+				case err == nil:
+					made.Add(1)
+				case err.Error() == "creating this/these droplet(s) will exceed your droplet limit":
+					refused.Add(1)
+				default:
+					c.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if made.Load() != 3 || refused.Load() != 5 {
+			c.Errorf("%d made and %d refused, want 3 and 5", made.Load(), refused.Load())
+		}
+		c.settle()
+		if _, err := accounts.SetLimits(c.Context(), c.who.Account, Limits{Droplets: &one}); err != nil {
+			c.Fatal(err)
+		}
+		if n := len(c.resources().Droplets); n != 3 {
+			c.Errorf("%d Droplets are left of 3", n)
+		}
+		_, _, err = c.plane.CreateDroplets(c.Context(), c.who, newDroplet("more"))
+		wantError(c, err, cloud.CodeInvalid, "creating this/these droplet(s) will exceed your droplet limit")
+		c.checkWorld()
+	})
+}
 
 // A secret opens what its token may do, from its making to its end or its
 // revocation and not an instant longer.

@@ -154,6 +154,23 @@ func (p *Plane) Volumes(ctx context.Context, who cloud.Actor, f cloud.VolumeFilt
 	return volumes, total, err
 }
 
+// VolumeNamed finds the ID of the volume of a name in a region.
+func (p *Plane) VolumeNamed(ctx context.Context, who cloud.Actor, name, region string) (id string, err error) {
+	err = p.store.Read(ctx, func(tx *store.Tx) error {
+		f := cloud.VolumeFilter{Name: name, Region: strings.ToLower(region)}
+		named, _, err := tx.Volumes(who.Account, f, cloud.Page{Limit: 1})
+		if err == nil && len(named) == 0 {
+			err = cloud.NotFound()
+		}
+		if err != nil {
+			return err
+		}
+		id = named[0].ID
+		return nil
+	})
+	return id, err
+}
+
 // DeleteVolume deletes a volume that is attached nowhere and returns when it is
 // gone. Its snapshots stay.
 func (p *Plane) DeleteVolume(ctx context.Context, who cloud.Actor, id string) error {

@@ -35,6 +35,12 @@ func (tx *Tx) LockAccount(id int64) error {
 	return err
 }
 
+// SetLimits records how much an account may have.
+func (tx *Tx) SetLimits(id, droplets, volumes, reservedIPs int64) error {
+	return exists(tx.t.Exec(`UPDATE accounts SET droplet_limit = $1, volume_limit = $2, reserved_ip_limit = $3
+		WHERE id = $4`, droplets, volumes, reservedIPs, id))
+}
+
 // counted are the columns that count what an account has.
 type counted string
 
