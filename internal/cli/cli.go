@@ -25,13 +25,18 @@ var version = "dev"
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	return execute(ctx, args, os.Stdin, stdout, stderr)
+}
+
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(stderr, "cistern:", err)
-		return 1
+		return statusOf(err)
 	}
 	return 0
 }
@@ -51,8 +56,8 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("cistern {{.Version}}\n")
 	isGroup(root)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newToken(), newAccount(), newOperations(), newAudit(), newBackup(), newMigrate(),
-		newHealth(), newVersion())
+	root.AddCommand(newServe(), newDroplet(), newOrphans(), newSim(), newToken(), newAccount(), newOperations(), newAudit(),
+		newBackup(), newMigrate(), newHealth(), newVersion())
 	return root
 }
 
@@ -63,6 +68,14 @@ const (
 	// fromEnvironment is of flags that one has set.
 	fromEnvironment = "cistern_from_environment"
 )
+
+// notFromEnvironment keeps variables from setting flags: what a command is to do
+// this one time is said with it, above all that it may destroy something.
+func notFromEnvironment(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		_ = cmd.Flags().SetAnnotation(name, withoutEnvironment, nil) // the flag is there
+	}
+}
 
 // flagsFromEnvironment sets the flags that were not given from CISTERN_
 // variables: --sim-latency from CISTERN_SIM_LATENCY.

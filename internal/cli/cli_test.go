@@ -120,22 +120,34 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	})
 }
 
-// Commands that need the state take the same three flags for where it is.
+// Commands that need the state take the same three flags for where it is, and
+// those that ask a server the same four for which.
 func TestEveryCommandFindsTheState(t *testing.T) {
+	has := func(cmd *cobra.Command, names ...string) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return cmd.Flags().Lookup(name) == nil })
+	}
 	var without []string
 	every(newRoot(), func(cmd *cobra.Command) {
-		if cmd.HasSubCommands() {
-			return
-		}
-		for _, name := range storageFlags {
-			if cmd.Flags().Lookup(name) == nil {
-				without = append(without, cmd.CommandPath())
-				return
-			}
+		if !cmd.HasSubCommands() && !has(cmd, storageFlags...) && !has(cmd, "api-url", "token", "data", "database") {
+			without = append(without, cmd.CommandPath())
 		}
 	})
-	if !slices.Equal(without, []string{"cistern health", "cistern operations", "cistern version"}) {
+	if !slices.Equal(without, []string{"cistern health", "cistern version"}) {
 		t.Errorf("without the flags: %v", without)
+	}
+}
+
+// A variable that somebody once set destroys nothing.
+func TestVariablesDestroyNothing(t *testing.T) {
+	for _, name := range []string{"YES", "WITH", "TAG", "DESTROY", "ALL", "DRY_RUN"} {
+		t.Setenv("CISTERN_"+name, "true")
+	}
+	for _, args := range [][]string{{"droplet", "destroy"}, {"orphans"}, {"sim", "fault", "rm"}} {
+		flags, err := flagsOf(t, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags.Visit(func(f *pflag.Flag) { t.Errorf("%v: a variable has set --%s", args, f.Name) })
 	}
 }
 

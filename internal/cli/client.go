@@ -33,10 +33,8 @@ func addClientFlags(cmd *cobra.Command, f *clientFlags) {
 	flags.StringVar(&f.token, "token", "", "token to ask with (default: DIGITALOCEAN_TOKEN or DIGITALOCEAN_ACCESS_TOKEN, else the data folder's)")
 	flags.StringVar(&f.storage.Data, "data", "", "ask the server of this folder, with its token (default "+app.DefaultData()+")")
 	flags.StringVar(&f.storage.Database, "database", "", "ask the server of this postgres:// URL, with its token")
-	for _, name := range []string{"api-url", "token"} {
-		// CISTERN_TOKEN is what a server makes, and could meet another's address.
-		_ = flags.SetAnnotation(name, withoutEnvironment, nil) // the flag is there
-	}
+	// CISTERN_TOKEN is what a server makes, and could meet another's address.
+	notFromEnvironment(cmd, "api-url", "token")
 }
 
 // source is where an address and a token were found. Both are always of the

@@ -69,8 +69,8 @@ var layers = []layer{
 		why: "it joins everything below the commands, and is the one place that knows which engines exist",
 	},
 	{
-		pkg: "internal/cli", may: []string{"internal/app", "internal/cloud"},
-		why: "its commands are clients of the API, and reach the server through app",
+		pkg: "internal/cli", may: []string{"internal/app", "internal/cloud", "associated"},
+		why: "its commands are clients of the API, and reach the server through app, or any server through associated",
 	},
 	{
 		pkg: "associated",

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -27,6 +29,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"await":        await,
 	"capture":      capture,
 	"follows":      follows,
+	"exits":        exits,
+	"document":     document,
 	"newer-schema": newerSchema,
 }
 
@@ -214,6 +218,34 @@ func follows(ts *testscript.TestScript, neg bool, args []string) {
 	if b != a+1 {
 		ts.Fatalf("%d does not follow %d", b, a)
 	}
+}
+
+// exits STATUS COMMAND [ARG...] runs a command, as exec does, that must end with
+// the status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) < 2, "exits STATUS COMMAND [ARG...]")
+	err := ts.Exec(args[1], args[2:]...)
+	status := "0"
+	if ended, is := errors.AsType[*exec.ExitError](err); is {
+		status = strconv.Itoa(ended.ExitCode())
+	} else {
+		ts.Check(err)
+	}
+	if status != args[0] {
+		ts.Fatalf("it ended with %s\n%s%s", status, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// document expects that stdout is one JSON document, and makes it the last
+// answer.
+func document(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) > 0, "document")
+	text := []byte(ts.ReadFile("stdout"))
+	var value any
+	if err := json.Unmarshal(text, &value); err != nil {
+		ts.Fatalf("stdout is not one JSON document: %v\n%s", err, text)
+	}
+	sessionOf(ts).last = answer{status: "200 OK", body: text}
 }
 
 // newer-schema makes the script's database look like one that a later version
