@@ -36,6 +36,8 @@ var examples = map[string]example{
 	"PUT /v2/account/keys/{ssh_key_identifier}": {body: body(map[string]any{"name": "desktop"})},
 	"POST /v2/droplets":                         {body: body(dropletBody("web")), also: []cloud.Scope{"image:read"}},
 	"POST /v2/droplets/{droplet_id}/actions":    {body: body(map[string]any{"type": "reboot"})},
+	"POST /v2/droplets/actions":                 {body: body(map[string]any{"type": "shutdown"})},
+	"DELETE /v2/droplets":                       {also: []cloud.Scope{"tag:read"}},
 	"DELETE /v2/droplets/{droplet_id}/destroy_with_associated_resources/dangerous": {
 		header: []string{"X-Dangerous", "true"},
 	},
@@ -165,6 +167,10 @@ func (a *account) path(r api.Route) string {
 	if has("tag_id") {
 		a.tag(thing)
 		set("tag_id", thing)
+	}
+	if name := r.Method + " " + r.Pattern; name == "DELETE /v2/droplets" || name == "POST /v2/droplets/actions" {
+		a.droplet(thing, "tags", []string{thing})
+		path += "?tag_name=" + thing
 	}
 	if has("fault_id") {
 		set("fault_id", a.fault("machine.stop", "nothing", "error", "no"))

@@ -10,10 +10,14 @@ import (
 var dropletRoutes = []route{
 	get("/v2/droplets", (*Server).listDroplets, "droplet:read"),
 	post("/v2/droplets", (*Server).createDroplets, "droplet:create"),
+	del("/v2/droplets", (*Server).deleteTaggedDroplets, "droplet:delete"),
 	get("/v2/droplets/{droplet_id}", (*Server).getDroplet, "droplet:read"),
 	del("/v2/droplets/{droplet_id}", (*Server).deleteDroplet, "droplet:delete"),
 	get("/v2/droplets/{droplet_id}/snapshots", (*Server).listDropletSnapshots, "droplet:read"),
+	get("/v2/droplets/{droplet_id}/kernels", (*Server).listKernels, "droplet:read"),
 	get("/v2/droplets/{droplet_id}/neighbors", (*Server).listNeighbors, "droplet:read"),
+	get("/v2/reports/droplet_neighbors_ids", (*Server).reportNeighborIDs, "droplet:read"),
+	get("/v2/reports/droplet_neighbors", (*Server).reportNeighbors, "droplet:read"),
 }
 
 type wireDroplet struct {
@@ -200,6 +204,66 @@ func (s *Server) deleteDroplet(c *call) (*reply, error) {
 		return nil, err
 	}
 	return noContent(), s.plane.DeleteDroplet(c.Context(), c.Actor, id)
+}
+
+// wantTag returns the tag that a request is about, which has to be given.
+func (c *call) wantTag() (string, error) {
+	tag := c.query("tag_name")
+	if tag == "" {
+		return "", cloud.Invalid("tag_name is required: the tag of the Droplets that this is about")
+	}
+	return tag, nil
+}
+
+func (s *Server) deleteTaggedDroplets(c *call) (*reply, error) {
+	if err := c.Actor.Require("tag:read"); err != nil {
+		return nil, err
+	}
+	tag, err := c.wantTag()
+	if err != nil {
+		return nil, err
+	}
+	return noContent(), s.plane.DeleteTaggedDroplets(c.Context(), c.Actor, tag)
+}
+
+// listKernels lists none: Droplets run the kernel of their own system.
+func (s *Server) listKernels(c *call) (*reply, error) {
+	id, err := c.number("droplet_id")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.plane.Droplet(c.Context(), c.Actor, id); err != nil {
+		return nil, err
+	}
+	return ok(struct {
+		Kernels []struct{} `json:"kernels"`
+		Links   wireLinks  `json:"links"`
+		Meta    wireMeta   `json:"meta"`
+	}{[]struct{}{}, c.links(c.paging(), 0), wireMeta{0}}), nil
+}
+
+func (s *Server) reportNeighborIDs(c *call) (*reply, error) {
+	sets, err := s.plane.NeighborIDs(c.Context(), c.Actor)
+	if err != nil {
+		return nil, err
+	}
+	return ok(map[string][][]int64{"neighbor_ids": sets}), nil
+}
+
+// reportNeighbors is what older clients ask for: the Droplets themselves, and
+// page by page.
+func (s *Server) reportNeighbors(c *call) (*reply, error) {
+	p := c.paging()
+	sets, total, err := s.plane.Neighbors(c.Context(), c.Actor, p.page())
+	if err != nil {
+		return nil, err
+	}
+	v := c.view()
+	return ok(struct {
+		Neighbors [][]*wireDroplet `json:"neighbors"`
+		Links     wireLinks        `json:"links"`
+		Meta      wireMeta         `json:"meta"`
+	}{each(sets, func(set []cloud.Droplet) []*wireDroplet { return each(set, v.droplet) }), c.links(p, total), wireMeta{total}}), nil
 }
 
 func (s *Server) listNeighbors(c *call) (*reply, error) {

@@ -8,6 +8,7 @@ import (
 var dropletActionRoutes = []route{
 	get("/v2/droplets/{droplet_id}/actions", (*Server).listDropletActions, "droplet:read"),
 	post("/v2/droplets/{droplet_id}/actions", (*Server).startDropletAction, "droplet:update"),
+	post("/v2/droplets/actions", (*Server).startTaggedActions, "droplet:update"),
 	get("/v2/droplets/{droplet_id}/actions/{action_id}", (*Server).getDropletAction, "droplet:read"),
 }
 
@@ -64,4 +65,21 @@ func (s *Server) startDropletAction(c *call) (*reply, error) {
 		return nil, err
 	}
 	return created(actionBody{c.view().action(action)}), nil
+}
+
+// startTaggedActions starts an action on all Droplets with a tag, or on none.
+func (s *Server) startTaggedActions(c *call) (*reply, error) {
+	var in dropletActionRequest
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	tag, err := c.wantTag()
+	if err != nil {
+		return nil, err
+	}
+	actions, err := s.plane.StartTaggedActions(c.Context(), c.Actor, tag, in.action())
+	if err != nil {
+		return nil, err
+	}
+	return created(map[string][]wireAction{"actions": c.view().actions(actions)}), nil
 }

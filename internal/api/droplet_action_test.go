@@ -390,3 +390,67 @@ func TestDropletActionLists(t *testing.T) {
 		a.get("/v2/droplets/1/actions/1").notFound()
 	})
 }
+
+func TestTaggedActionsRefused(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a, other := s.newAccount(t), s.newAccount(t)
+		on, off := a.droplet("on", "tags", []string{"web", "x"}), a.droplet("off", "tags", []string{"web"})
+		a.act(off, "power_off")
+		other.droplet("theirs", "tags", []string{"theirs"})
+		const path = "/v2/droplets/actions?tag_name="
+		a.post("/v2/droplets/actions", map[string]any{"type": "power_on"}).
+			invalid("tag_name is required: the tag of the Droplets that this is about")
+		for _, tag := range []string{"nobody", "theirs", "WEB"} {
+			a.post(path+tag, map[string]any{"type": "shutdown"}).notFound()
+		}
+		a.post(path+"web", nil).invalid("You specified an invalid action type.")
+		a.post(path+"web", map[string]any{"type": "change_kernel"}).
+			invalid("Droplets run the kernel of their own system; change it from within the Droplet.")
+		for _, kind := range []string{"reboot", "resize", "password_reset"} {
+			a.post(path+"web", map[string]any{"type": kind}).invalid("The action " + kind + " cannot be asked for by tag.")
+		}
+		a.may("droplet:read").post(path+"web", map[string]any{"type": "shutdown"}).forbidden()
+		a.may("droplet:update").post(path+"web", map[string]any{"type": "snapshot"}).forbidden()
+		// What one of them refuses is refused for all.
+		a.post(path+"web", map[string]any{"type": "power_off"}).invalid("Droplet is already powered off")
+		a.get(dropletPath(on)).shows("droplet.status", `"active"`)
+		a.get(dropletPath(on)).shows("droplet.locked", `false`)
+		a.busy(on)
+		a.post(path+"web", map[string]any{"type": "snapshot"}).
+			invalid("there are currently blocking events processing for one or more of the droplets")
+		a.get(dropletPath(off)).shows("droplet.locked", `false`)
+		a.get("/v2/images?private=true").shows("images", `[]`)
+		a.del("/v2/droplets?tag_name=web").invalid("there are currently blocking events processing for one or more of the droplets")
+		a.get("/v2/droplets").shows("meta.total", `2`)
+	})
+}
+
+func TestTaggedActions(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		one, two := a.droplet("one", "tags", []string{"web"}), a.droplet("two", "tags", []string{"web", "b"})
+		a.droplet("three", "tags", []string{"c"})
+		const path = "/v2/droplets/actions?tag_name=web"
+		for _, kind := range []string{
+			"power_cycle", "shutdown", "power_on", "power_off", "enable_ipv6", "enable_private_networking", "snapshot",
+			"enable_backups", "disable_backups",
+		} {
+			began := a.post(path, map[string]any{"type": kind}).is(http.StatusCreated)
+			if diff := cmp.Diff([]string{fmt.Sprint(one), fmt.Sprint(two)}, began.texts("actions", "resource_id")); diff != "" {
+				t.Errorf("%s: %s", kind, diff)
+			}
+			for i := range 2 {
+				if ended := a.wait(began.number(fmt.Sprintf("actions.%d.id", i))); ended.Status != cloud.Completed || string(ended.Type) != kind {
+					t.Errorf("%s: got %+v", kind, ended)
+				}
+			}
+		}
+		a.get("/v2/images?private=true").shows("meta.total", `2`)
+		a.get(dropletPath(two)).shows("droplet.status", `"off"`)
+
+		// A tag that no Droplet has.
+		a.del(dropletPath(two)).empty(http.StatusNoContent)
+		a.gone(two)
+		a.post("/v2/droplets/actions?tag_name=b", map[string]any{"type": "shutdown"}).is(http.StatusCreated).shows("", `{"actions": []}`)
+	})
+}

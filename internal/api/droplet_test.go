@@ -73,6 +73,84 @@ func TestListedDropletIsTheDroplet(t *testing.T) {
 	})
 }
 
+func TestDeleteTaggedDroplets(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a, other := s.newAccount(t), s.newAccount(t)
+		one, two := a.droplet("one", "tags", []string{"web"}), a.droplet("two", "tags", []string{"web", "b"})
+		a.droplet("three", "tags", []string{"c"})
+		other.droplet("theirs", "tags", []string{"web", "theirs"})
+		a.mayAllBut("droplet:delete").del("/v2/droplets?tag_name=web").forbidden()
+		a.mayAllBut("tag:read").del("/v2/droplets?tag_name=web").forbidden()
+		const missing = "tag_name is required: the tag of the Droplets that this is about"
+		a.del("/v2/droplets").invalid(missing)
+		a.del("/v2/droplets?tag_name=").invalid(missing)
+		a.del("/v2/droplets?tag_name=theirs").notFound()
+		a.del("/v2/droplets?tag_name=Web").notFound()
+		a.get("/v2/droplets").shows("meta.total", `3`)
+
+		a.fault("machine.destroy", fmt.Sprint(one), "delay", "1s", "times", 1)
+		a.del("/v2/droplets?tag_name=web").empty(http.StatusNoContent)
+		a.del("/v2/droplets?tag_name=web").empty(http.StatusNoContent) // those that go are passed over
+		a.gone(one)
+		a.gone(two)
+		if diff := cmp.Diff([]string{"three"}, a.get("/v2/droplets").texts("droplets", "name")); diff != "" {
+			t.Error(diff)
+		}
+		other.get("/v2/droplets").shows("meta.total", `1`)
+		a.del("/v2/droplets?tag_name=b").empty(http.StatusNoContent) // no Droplet has it now
+	})
+}
+
+// Droplets run the kernel of their own system.
+func TestKernels(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		path := dropletPath(a.droplet("web"), "/kernels")
+		a.mayAllBut("droplet:read").get(path).forbidden()
+		s.newAccount(t).get(path).notFound()
+		a.get("/v2/droplets/x/kernels").notFound()
+		a.get(path+"?page=1&per_page=5").is(http.StatusOK).shows("", `{"kernels": [], "links": {}, "meta": {"total": 0}}`)
+	})
+}
+
+// The sets of Droplets on one host, as IDs, and as the Droplets themselves for
+// older clients.
+func TestNeighborReports(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		a.mayAllBut("droplet:read").get("/v2/reports/droplet_neighbors_ids").forbidden()
+		a.mayAllBut("droplet:read").get("/v2/reports/droplet_neighbors").forbidden()
+		a.get("/v2/reports/droplet_neighbors_ids").is(http.StatusOK).shows("", `{"neighbor_ids": []}`)
+		ids := []int64{}
+		for range 40 { // more than fit on one host
+			ids = append(ids, a.droplet("web"))
+		}
+		seen := map[string]bool{}
+		sets := a.get("/v2/reports/droplet_neighbors_ids").is(http.StatusOK).at("neighbor_ids").([]any)
+		for _, set := range sets {
+			if len(set.([]any)) < 2 {
+				t.Errorf("%v is no set of neighbours", set)
+			}
+			for _, id := range set.([]any) {
+				seen[fmt.Sprint(id)] = true
+			}
+		}
+		for _, id := range ids {
+			alone := fmt.Sprint(a.get(dropletPath(id, "/neighbors")).at("droplets")) == "[]"
+			if seen[fmt.Sprint(id)] == alone {
+				t.Errorf("Droplet %d has no neighbours: %t; in a set: %t", id, alone, !alone)
+			}
+		}
+		got := a.get("/v2/reports/droplet_neighbors?per_page=2&page=2").is(http.StatusOK)
+		got.shows("meta.total", fmt.Sprint(len(sets)))
+		if shown := got.at("neighbors").([]any); len(shown) != 2 {
+			t.Errorf("%d sets on a page", len(shown))
+		}
+		got.shows("neighbors.0.0.id", fmt.Sprint(sets[2].([]any)[0]))
+		got.shows("neighbors.0.0.name", `"web"`)
+	})
+}
+
 func TestNeighbors(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		a, other := s.newAccount(t), s.newAccount(t)

@@ -39,4 +39,5 @@ var RequestBodies = map[string]any{
 	"PATCH /v2/vpc_peerings/{vpc_peering_id}":           peeringNameRequest{},
 	"POST /v2/vpcs/{vpc_id}/peerings":                   peeringOfVPCRequest{},
 	"PATCH /v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}": peeringNameRequest{},
+	"POST /v2/droplets/actions":                         dropletActionRequest{},
 }

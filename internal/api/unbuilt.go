@@ -6,11 +6,6 @@ import "strings"
 // does not have yet. They answer 501 and say so, so that nobody takes them for
 // a mistake in the path.
 const unbuilt = `
-DELETE /v2/droplets
-POST /v2/droplets/actions
-GET /v2/droplets/{droplet_id}/kernels
-GET /v2/reports/droplet_neighbors_ids
-GET /v2/reports/droplet_neighbors
 `
 
 func unbuiltRoutes() []route {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/engine"
@@ -38,6 +39,38 @@ func (p *Plane) DropletNeighbors(ctx context.Context, who cloud.Actor, id int64)
 		return err
 	})
 	return neighbors, err
+}
+
+// NeighborIDs lists the sets of Droplets that share a physical host.
+func (p *Plane) NeighborIDs(ctx context.Context, who cloud.Actor) (sets [][]int64, err error) {
+	err = p.store.Read(ctx, func(tx *store.Tx) (err error) {
+		sets, err = tx.NeighborIDs(who.Account)
+		return err
+	})
+	return sets, err
+}
+
+// Neighbors lists a page of the sets of Droplets that share a physical host, and
+// says how many sets there are.
+func (p *Plane) Neighbors(ctx context.Context, who cloud.Actor, page cloud.Page) (neighbors [][]cloud.Droplet, total int64, err error) {
+	err = p.store.Read(ctx, func(tx *store.Tx) error {
+		sets, err := tx.NeighborIDs(who.Account)
+		if err != nil {
+			return err
+		}
+		total = int64(len(sets))
+		first := min(page.Offset, total)
+		sets = sets[first:min(first+page.Limit, total)]
+		byID, err := tx.DropletsByID(who.Account, slices.Concat(sets...))
+		neighbors = make([][]cloud.Droplet, len(sets))
+		for i, set := range sets {
+			for _, id := range set {
+				neighbors[i] = append(neighbors[i], byID[id])
+			}
+		}
+		return err
+	})
+	return neighbors, total, err
 }
 
 // DropletImages lists the snapshots or the backups of a Droplet.
