@@ -14,7 +14,8 @@ type description struct {
 	requires string // the fields of it that cannot be left out
 	status   int
 	gives    any // the type of the answer's body; nil for none
-	// query lists the parameters of the query, each with what it may be: "type=droplets|gpus".
+	// query lists the parameters of the query, each with what it may be: "type=droplets|gpus". One
+	// that ends in "!" must be given.
 	query []string
 	// header lists the headers that must be sent.
 	header []string
@@ -142,7 +143,7 @@ func described() map[string]description {
 		"GET " + dropletPath + "/kernels":             paged("kernels", shape{"id?": int64(0), "name?": "", "version?": ""}),
 		"GET /v2/reports/droplet_neighbors_ids":       gives(http.StatusOK, shape{"neighbor_ids": listOf{listOf{int64(0)}}}),
 		"GET /v2/reports/droplet_neighbors":           paged("neighbors", listOf{wireDroplet{}}),
-		"DELETE /v2/droplets":                         nothing.asks("tag_name"),
+		"DELETE /v2/droplets":                         nothing.asks("tag_name!"),
 		"POST /v2/droplets":                           gives(http.StatusAccepted, createdShape).body(dropletRequest{}, "size image"),
 		"GET " + dropletPath + "/backups/policy":      gives(http.StatusOK, shape{"policy": wirePolicyRecord{}}),
 		"GET /v2/droplets/backups/supported_policies": gives(http.StatusOK, shape{"supported_policies": listOf{wireSupportedBackup{}}}),

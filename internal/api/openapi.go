@@ -120,6 +120,7 @@ func parameters(rt route, d description) []schema {
 		all = append(all, schema{"name": name[1], "in": "path", "required": true, "schema": schema{"type": pathType(name[1])}})
 	}
 	for _, query := range d.query {
+		query, must := strings.CutSuffix(query, "!")
 		name, choice, limited := strings.Cut(query, "=")
 		s := schema{"type": "string"}
 		switch {
@@ -132,7 +133,7 @@ func parameters(rt route, d description) []schema {
 		case name == "private":
 			s = schema{"type": "boolean"}
 		}
-		all = append(all, schema{"name": name, "in": "query", "schema": s})
+		all = append(all, schema{"name": name, "in": "query", "required": must, "schema": s})
 	}
 	for _, name := range d.header {
 		all = append(all, schema{"name": name, "in": "header", "required": true, "schema": schema{"type": "boolean"}})
