@@ -248,7 +248,9 @@ func (p *Plan[P, A]) undo(ctx context.Context, x *execution[P], run *Run[A], i i
 		if errors.Is(err, ErrCrash) {
 			return err
 		}
-		if err != nil && !p.givenUp(x, err) {
+		// Even a final failure is tried again: what is not taken back is left to nobody, and whoever looks at the
+		// hypervisor meanwhile may mend it.
+		if err != nil && (waits(err) || !x.count(err)) {
 			x.row.Error = reason
 			if !IsWaiting(err) {
 				x.undoError = err.Error()
