@@ -63,6 +63,10 @@ func WithRateLimit(limit string) Option { return func(c *app.Config) { c.RateLim
 // docs/configuration.md for its form.
 func WithCatalog(file string) Option { return func(c *app.Config) { c.Catalog = file } }
 
+// WithState starts the server with what is in a file of cistern state export, and
+// at the time at which that was written, if that is still to come.
+func WithState(file string) Option { return func(c *app.Config) { c.Seed = file } }
+
 // New starts a server that stops when the test ends. The test fails at once if
 // it cannot start.
 func New(t testing.TB, options ...Option) *Server {

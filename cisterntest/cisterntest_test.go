@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/associated"
 	"github.com/cistern-cloud/cistern/cisterntest"
+	"github.com/cistern-cloud/cistern/internal/app"
 )
 
 var web = &godo.DropletCreateRequest{
@@ -119,5 +122,37 @@ func TestAdvance(t *testing.T) {
 	backups, _, err := client.Droplets.Backups(t.Context(), droplet.ID, nil)
 	if err != nil || len(backups) != 7 {
 		t.Errorf("%d backups, %v; want 7", len(backups), err)
+	}
+}
+
+// A server that is given a state has it from the start, at that state's time.
+func TestWithState(t *testing.T) {
+	kept := app.Storage{Data: t.TempDir()}
+	source := cisterntest.New(t, func(c *app.Config) { c.Storage = kept })
+	create(t, source.Client(), web)
+	source.Advance(24 * time.Hour)
+	seed, err := os.Create(filepath.Join(t.TempDir(), "seed.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seed.Close()
+	if err := app.ExportState(t.Context(), kept, 0, seed); err != nil {
+		t.Fatal(err)
+	}
+
+	srv := cisterntest.New(t, cisterntest.WithState(seed.Name()))
+	if now := srv.Now(); now.Before(source.Now().Add(-time.Minute)) {
+		t.Errorf("it is %s only", now)
+	}
+	client := srv.Client()
+	droplets, _, err := client.Droplets.List(t.Context(), nil)
+	if err != nil || len(droplets) != 1 || droplets[0].ID != 1000000 || droplets[0].Name != "web" {
+		t.Fatalf("the Droplets are %v, %v", droplets, err)
+	}
+	if next := create(t, client, web); next.ID != 1000001 {
+		t.Errorf("the next Droplet's number is %d", next.ID)
+	}
+	if _, err := client.Droplets.Delete(t.Context(), droplets[0].ID); err != nil {
+		t.Error(err)
 	}
 }

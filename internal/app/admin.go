@@ -18,6 +18,10 @@ type Limits = control.Limits
 // WithAccounts opens the storage beside a server that may run, and calls f with
 // its accounts.
 func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error {
+	return withStore(ctx, s, func(db *store.DB) error { return f(Accounts{Store: db}) })
+}
+
+func withStore(ctx context.Context, s Storage, f func(*store.DB) error) error {
 	o, err := openBeside(ctx, s)
 	if err != nil {
 		return err
@@ -37,7 +41,7 @@ func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error 
 		return fmt.Errorf("%s: read the clock: %w", o.Storage, err)
 	}
 	db := store.New(o.db)
-	err = f(Accounts{Store: db})
+	err = f(db)
 	return errors.Join(err, db.GiveBack(ctx))
 }
 

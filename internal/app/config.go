@@ -41,6 +41,8 @@ type Config struct {
 	Engine    string
 	Token     string
 	PublicURL string
+	// Seed is a file of cistern state export that an ephemeral server starts with.
+	Seed string
 	// ReadyFile is where to write how to reach the server once it is ready.
 	ReadyFile string
 	Catalog   string
@@ -139,6 +141,9 @@ func (c Config) check() (s settings, err error) {
 	}
 	if s.limit, err = c.rateLimit(); err != nil {
 		return s, err
+	}
+	if c.Seed != "" && !c.Ephemeral {
+		return s, errors.New("--seed is for --ephemeral, as others keep what they have; use cistern state import")
 	}
 	if c.Token != "" {
 		if err := cloud.CheckSecret(c.Token); err != nil {

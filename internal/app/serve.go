@@ -150,6 +150,9 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	if ready.Token, ready.TokenFile, err = firstToken(ctx, control.Accounts{Store: s.store}, s.storage, s.Token); err != nil {
 		return err
 	}
+	if err := s.seed(ctx); err != nil {
+		return err
+	}
 	withdraw, err := s.storage.announce(Address{URL: ready.URL, Certificate: certificates.file()})
 	if err != nil {
 		return fmt.Errorf("say where the server is: %w", err)

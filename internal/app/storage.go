@@ -112,7 +112,7 @@ func openBeside(ctx context.Context, s Storage) (*opened, error) {
 		return nil, err
 	}
 	if s.Ephemeral {
-		return nil, errors.New("an ephemeral server keeps its state to itself, so this cannot reach it; give it a token with cistern serve --ephemeral --token TOKEN")
+		return nil, errors.New("an ephemeral server keeps its state to itself, so this cannot reach it; give it a token with cistern serve --ephemeral --token TOKEN, and state with --seed FILE")
 	}
 	o := newOpened(s)
 	if s.Database == "" {

@@ -39,6 +39,7 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.Engine, "engine", "sim", "what runs the machines: sim")
 	flags.StringVar(&c.Token, "token", "", "the first account's token, made if it is not there")
 	flags.StringVar(&c.PublicURL, "public-url", "", "where clients reach the server, for the links in answers")
+	flags.StringVar(&c.Seed, "seed", "", "with --ephemeral: start with what is in a file of cistern state export")
 	flags.StringVar(&c.ReadyFile, "ready-file", "", "write URL and token as JSON into this file once the server is ready; removed when it stops")
 	flags.StringVar(&c.Catalog, "catalog", "", "JSON file of regions, sizes and images in place of the built-in ones")
 	flags.StringVar(&c.RateLimit, "rate-limit", "", "requests that a token may make: N/h,N/m or off (default 5000/h,250/m; off with --ephemeral)")

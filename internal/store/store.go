@@ -79,6 +79,10 @@ type Tx struct {
 	began cloud.Action
 }
 
+// WithDatabase runs f in the transaction: on tables that are not the cloud's, but
+// have to change with them.
+func (tx *Tx) WithDatabase(f func(*database.Tx) error) error { return f(tx.t) }
+
 // OnCommit calls f once the transaction is committed, and not otherwise.
 func (tx *Tx) OnCommit(f func()) { tx.t.OnCommit(f) }
 

@@ -6,7 +6,9 @@
 -- The next number of each counter. Processes take numbers in blocks.
 CREATE TABLE counters (
 	name TEXT NOT NULL PRIMARY KEY,
-	next BIGINT NOT NULL
+	next BIGINT NOT NULL,
+	-- Numbers below it came with what was imported, and no process has any.
+	imported BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE TABLE accounts (

@@ -1,6 +1,8 @@
 CREATE TABLE counters (
 	name TEXT NOT NULL PRIMARY KEY,
-	next BIGINT NOT NULL
+	next BIGINT NOT NULL,
+	-- Numbers below it came with what was imported, and no process has any.
+	imported BIGINT NOT NULL DEFAULT 0
 );
 CREATE TABLE accounts (
 	id BIGINT NOT NULL PRIMARY KEY,
@@ -359,7 +361,7 @@ CREATE TABLE audit (
 	PRIMARY KEY (at, request_id)
 );
 
-INSERT INTO counters VALUES ('action', 1000256);
+INSERT INTO counters VALUES ('action', 1000256, 0);
 
 INSERT INTO accounts VALUES (1000000, '00000000-0000-4000-8000-000000000001', 'Ann O''Hara', 'ann@example.com', '00000000-0000-4000-8000-000000000002', 25, 26, 27, 0, 0, 0, 0, 1767323045000006);
 
