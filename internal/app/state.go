@@ -20,6 +20,7 @@ import (
 func stateTables() []store.StateTable {
 	world := map[string]string{
 		"droplets": "sim_machines", "volumes": "sim_volumes", "volume_snapshots": "sim_volume_snapshots", "images": "sim_images",
+		"vpc_peerings": "sim_peerings",
 	}
 	mine := map[string]string{}
 	for cloud, sim := range world {

@@ -119,6 +119,10 @@ func (s *scene) set() {
 	s.act("/v2/droplets/"+db+"/actions", `{"type":"power_off"}`)
 	s.act("/v2/reserved_ips", `{"droplet_id":`+web+`}`)
 	s.act("/v2/reserved_ips", `{"region":"nyc3"}`)
+	six := s.ask("POST", "/v2/reserved_ipv6", `{"region_slug":"nyc3"}`)["reserved_ipv6"].(map[string]any)
+	s.act("/v2/reserved_ipv6/"+fmt.Sprint(six["ip"])+"/actions", `{"type":"assign","droplet_id":`+web+`}`)
+	other := s.id("/v2/vpcs", "vpc", `{"name":"outer","region":"nyc3"}`)
+	s.act("/v2/vpc_peerings", `{"name":"pair","vpc_ids":["`+vpc+`","`+other+`"]}`)
 	s.act("/v2/firewalls", `{"name":"edge","droplet_ids":[`+web+`],"tags":["Web"],
 		"inbound_rules":[{"protocol":"tcp","ports":"80","sources":{"addresses":["0.0.0.0/0"],"tags":["Web"],"droplet_ids":[`+db+`]}}],
 		"outbound_rules":[{"protocol":"udp","ports":"53","destinations":{"addresses":["::/0"]}}]}`)

@@ -67,6 +67,11 @@ func StateTables() []StateTable {
 		{Name: "ssh_keys", Owned: owned, Owner: "account_id", Key: []string{"id"}},
 		{Name: "vpcs", Owned: owned, Owner: "account_id", Key: []string{"id"}, Refs: []database.Ref{inRegion()}},
 		{
+			Name: "vpc_peerings", Owned: owned, Owner: "account_id", Key: []string{"id"},
+			Values: map[string][]string{"status": {string(cloud.PeeringActive)}},
+			Refs:   []database.Ref{{Column: "vpc_id", Table: "vpcs", To: "id"}, {Column: "peer_id", Table: "vpcs", To: "id"}},
+		},
+		{
 			// And those that others own by now, but that a Droplet shows.
 			Name: "images", Owned: `(account_id = $1 OR account_id <> 0 AND id IN (SELECT image_id FROM droplets WHERE account_id = $1))`,
 			Owner: "account_id", Key: []string{"id"}, Fixed: map[string]any{"slug": ""},
@@ -94,6 +99,10 @@ func StateTables() []StateTable {
 		},
 		{
 			Name: "reserved_ips", Owned: owned, Owner: "account_id", Key: []string{"ip"},
+			Refs: []database.Ref{inRegion(), toDroplet("droplet_id")},
+		},
+		{
+			Name: "reserved_ipv6s", Owned: owned, Owner: "account_id", Key: []string{"ip"},
 			Refs: []database.Ref{inRegion(), toDroplet("droplet_id")},
 		},
 		{Name: "tags", Owned: owned, Owner: "account_id", Key: []string{"folded"}},
@@ -163,7 +172,9 @@ func historyTables() []StateTable {
 // accountTable is the account itself.
 var accountTable = StateTable{
 	Name: "accounts", Owned: `id = $1`, Owner: "id", Key: []string{"uuid"},
-	Fixed: map[string]any{"droplets": nil, "volumes": nil, "reserved_ips": nil}, // they are counted
+	Fixed: map[string]any{ // they are counted
+		string(countedDroplets): nil, string(countedVolumes): nil, string(countedReservedIPs): nil, string(countedReservedIPv6s): nil,
+	},
 }
 
 // ExportState reads an account and all that it has in the given tables.
@@ -246,8 +257,8 @@ func (tx *Tx) importAccount(account int64, rows StateRows) error {
 		}
 		w.add(name+` = ?`, row[name])
 	}
-	for _, what := range []counted{countedDroplets, countedVolumes, countedReservedIPs} {
-		w.add(string(what)+` = ?`, int64(len(rows[string(what)])))
+	for what := range accountTable.Fixed {
+		w.add(what+` = ?`, int64(len(rows[what])))
 	}
 	w.args = append(w.args, account)
 	_, err = tx.t.Exec(`UPDATE accounts SET `+strings.Join(w.conditions, ", ")+` WHERE id = `+w.place(), w.args...)
@@ -269,6 +280,7 @@ var allNumbered = []numbered{
 	{counter: ImageIDs, table: "images", column: "id"},
 	{counter: ActionIDs, table: "actions", column: "id"},
 	{counter: ReservedIPIDs, table: "reserved_ips", column: "id"},
+	{counter: ReservedIPIDs, table: "reserved_ipv6s", column: "number"},
 	{counter: DestroyIDs, table: "destroys", column: "id"},
 	{counter: DropletIDs, table: "images", column: "source_droplet_id", former: true},
 	{counter: DropletIDs, table: "destroys", column: "droplet_id", former: true},

@@ -29,6 +29,7 @@ func StateTables(images string) []database.Table {
 			Refs: []database.Ref{{Column: "machine", Table: "sim_machines", To: "id"}},
 		},
 		{Name: "sim_volume_snapshots", Owned: mine, Owner: "account", Key: []string{"id"}, Fixed: there},
+		{Name: "sim_peerings", Owned: mine, Owner: "account", Key: []string{"id"}, Fixed: there},
 		{Name: "sim_faults", Owned: "account = $1", Owner: "account", Key: []string{"id"}},
 	}
 }
