@@ -45,12 +45,11 @@ type Ref struct {
 	Else, Hint string
 }
 
-// Row is a row by its columns: int64, float64, string, bool or nil. Rows are
-// those of each table.
-type (
-	Row  map[string]any
-	Rows map[string][]Row
-)
+// Row is a row by its columns: int64, float64, string, bool or nil.
+type Row map[string]any
+
+// Rows are the rows of each table.
+type Rows map[string][]Row
 
 // column is one column of a table, and which of the four kinds it holds.
 type column struct {
@@ -124,7 +123,7 @@ func (t *Tx) Export(tables []Table, owner int64) (Rows, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", table.Name, err)
 		}
-		slices.SortFunc(list, func(a, b Row) int { return table.compare(a, b) })
+		slices.SortFunc(list, table.compare)
 		rows[table.Name] = list
 	}
 	return rows, nil

@@ -194,11 +194,9 @@ func (c *carriage) inDatabase(ref Ref, v string) (bool, error) {
 	var arg any = v
 	for _, column := range columns {
 		if column.name == ref.To && column.kind == integer {
-			n, err := strconv.ParseInt(v, 10, 64)
-			if err != nil {
-				return false, nil
+			if arg, err = strconv.ParseInt(v, 10, 64); err != nil {
+				return false, fmt.Errorf("%q is no number of any of %s", v, ref.Table)
 			}
-			arg = n
 		}
 	}
 	condition := ref.To + ` = $1`

@@ -11,13 +11,16 @@ import (
 	"github.com/cistern-cloud/cistern/internal/database"
 )
 
-// What is carried from one cloud into another are rows as the database has
-// them. These are the types of that, for those above who do not know databases.
-type (
-	StateTable = database.Table
-	StateRows  = database.Rows
-	StateRow   = database.Row
-)
+// StateTable says what of a table an account has. What is carried from one cloud
+// into another are rows as the database has them; those above do not know
+// databases, so they have the types of that from here.
+type StateTable = database.Table
+
+// StateRows are rows of several tables.
+type StateRows = database.Rows
+
+// StateRow is one row by its columns.
+type StateRow = database.Row
 
 // owned is the condition of tables that say whose a row is.
 const owned = `account_id = $1`
