@@ -67,6 +67,14 @@ func WithCatalog(file string) Option { return func(c *app.Config) { c.Catalog = 
 // at the time at which that was written, if that is still to come.
 func WithState(file string) Option { return func(c *app.Config) { c.Seed = file } }
 
+// WithAccountLimits says how many Droplets, volumes and reserved IPs the account may
+// have, to see what your code does when there is no more.
+func WithAccountLimits(droplets, volumes, reservedIPs int64) Option {
+	return func(c *app.Config) {
+		c.Limits = app.Limits{Droplets: &droplets, Volumes: &volumes, ReservedIPs: &reservedIPs}
+	}
+}
+
 // New starts a server that stops when the test ends. The test fails at once if
 // it cannot start.
 func New(t testing.TB, options ...Option) *Server {

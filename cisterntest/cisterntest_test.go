@@ -156,3 +156,15 @@ func TestWithState(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAccountLimits(t *testing.T) {
+	client := cisterntest.New(t, cisterntest.WithAccountLimits(1, 0, 0)).Client()
+	create(t, client, web)
+	if _, response, err := client.Droplets.Create(t.Context(), web); err == nil || response.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("the second Droplet: %v", err)
+	}
+	if _, response, err := client.Storage.CreateVolume(t.Context(), &godo.VolumeCreateRequest{Name: "data", Region: "nyc3", SizeGigaBytes: 1}); err == nil ||
+		response.StatusCode < 400 {
+		t.Errorf("a volume: %v", err)
+	}
+}

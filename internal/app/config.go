@@ -43,6 +43,8 @@ type Config struct {
 	PublicURL string
 	// Seed is a file of cistern state export that an ephemeral server starts with.
 	Seed string
+	// Limits are the first account's, where they are set at each start.
+	Limits Limits
 	// ReadyFile is where to write how to reach the server once it is ready.
 	ReadyFile string
 	Catalog   string

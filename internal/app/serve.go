@@ -147,10 +147,7 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 		Storage: s.storage.String(), Engine: s.Engine,
 	}
 	certificates.show(&ready)
-	if ready.Token, ready.TokenFile, err = firstToken(ctx, control.Accounts{Store: s.store}, s.storage, s.Token); err != nil {
-		return err
-	}
-	if err := s.seed(ctx); err != nil {
+	if ready.Token, ready.TokenFile, err = s.firstAccount(ctx); err != nil {
 		return err
 	}
 	withdraw, err := s.storage.announce(Address{URL: ready.URL, Certificate: certificates.file()})
@@ -183,6 +180,28 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	s.log.Info("stopping")
 	s.stop(web, dropRequests, stopOperations, &running)
 	return nil
+}
+
+// firstAccount sees to it that the first account is there, with its token and what
+// the configuration gives it.
+func (s *server) firstAccount(ctx context.Context) (token, file string, err error) {
+	accounts := control.Accounts{Store: s.store}
+	if token, file, err = firstToken(ctx, accounts, s.storage, s.Token); err != nil {
+		return "", "", err
+	}
+	if err := s.seed(ctx); err != nil {
+		return "", "", err
+	}
+	if s.Limits != (Limits{}) {
+		first, err := chosen(ctx, s.store, 0)
+		if err != nil {
+			return "", "", err
+		}
+		if _, err := accounts.SetLimits(ctx, first, s.Limits); err != nil {
+			return "", "", err
+		}
+	}
+	return token, file, nil
 }
 
 // untilStopped returns when the server is told to stop, or with why it failed.

@@ -151,7 +151,7 @@ func TestExportRefusedWhileSomethingRuns(t *testing.T) {
 	defer stop()
 	(&scene{t, s}).ask("POST", "/v2/droplets", `{"name":"web","region":"nyc3","size":"s-1vcpu-1gb","image":"debian-12-x64"}`)
 	err := ExportState(t.Context(), c.Storage, 0, t.Output())
-	if err == nil || !strings.Contains(err.Error(), "1 operations are under way: create of droplet 1000000 (action 1000000)") {
+	if err == nil || !strings.Contains(err.Error(), "operations are under way: droplet.create of 1000000 (action 1000000)") {
 		t.Errorf("the export: %v", err)
 	}
 	if err := ExportState(t.Context(), c.Storage, 5, t.Output()); err == nil || !strings.Contains(err.Error(), "there is no account 5") {

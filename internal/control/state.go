@@ -43,7 +43,7 @@ func (s States) Export(ctx context.Context, account int64) (state State, err err
 		if _, err := tx.Account(account); err != nil {
 			return fmt.Errorf("there is no account %d; see cistern account list", account)
 		}
-		running, err := tx.UnfinishedActions(account)
+		running, err := tx.UnfinishedOperations(account)
 		if err != nil {
 			return err
 		}
@@ -57,17 +57,16 @@ func (s States) Export(ctx context.Context, account int64) (state State, err err
 }
 
 // errRunning names some of what is under way.
-func errRunning(running []cloud.Action) error {
+func errRunning(running []store.Operation) error {
 	const most = 5
 	var names []string
-	for _, a := range running[:min(len(running), most)] {
-		names = append(names, fmt.Sprintf("%s of %s %s (action %d)", a.Type, a.ResourceType, a.ResourceID, a.ID))
+	for _, o := range running[:min(len(running), most)] {
+		names = append(names, fmt.Sprintf("%s of %s (action %d)", o.Name, o.ResourceID, o.ID))
 	}
 	if len(running) > most {
 		names = append(names, fmt.Sprintf("and %d more", len(running)-most))
 	}
-	return fmt.Errorf("%d operations are under way: %s; try again when they have ended (see cistern operations)",
-		len(running), strings.Join(names, ", "))
+	return fmt.Errorf("operations are under way: %s; try again when they have ended (see cistern operations)", strings.Join(names, ", "))
 }
 
 // Import gives an account that has nothing what a state has, all of it or

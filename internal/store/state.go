@@ -354,8 +354,8 @@ func (tx *Tx) continueFrom(c Counter, next int64) error {
 	return err
 }
 
-// UnfinishedActions lists what an account has under way, oldest first.
-func (tx *Tx) UnfinishedActions(account int64) ([]cloud.Action, error) {
-	return database.All(tx.t, func(row database.Scanner) (a cloud.Action, err error) { return a, row.Scan(actionFields(&a)...) },
-		`SELECT `+actionColumns+` FROM actions a WHERE a.account_id = $1 AND a.status = 'in-progress' ORDER BY a.id`, account)
+// UnfinishedOperations lists what an account has under way, oldest first.
+func (tx *Tx) UnfinishedOperations(account int64) ([]Operation, error) {
+	return database.All(tx.t, scanOperation, `SELECT `+operationColumns+` FROM actions
+		WHERE account_id = $1 AND status = 'in-progress' ORDER BY id`, account)
 }
