@@ -167,9 +167,7 @@ func (f follower) follow(ctx context.Context, all destroys) error {
 		if err != nil || !yes {
 			return f.partial(all)
 		}
-		if err := f.retry(ctx, failed); err != nil {
-			return err
-		}
+		f.retry(ctx, failed)
 	}
 }
 
@@ -249,11 +247,11 @@ func (f follower) lost(ctx context.Context, all destroys, err error) error {
 	for _, d := range all {
 		switch {
 		case !d.accepted && d.ErrorMessage == "":
-			never = append(never, d.Name)
+			never = append(never, oneLine(d.Name))
 		case d.lost != nil:
 			commands = append(commands, "  "+f.again("cistern droplet destroy-status "+d.ID+" --wait"))
 			if !errors.Is(d.lost, context.Canceled) {
-				err = fmt.Errorf("the destroy of Droplet %s is out of sight: %s", d.Name, f.remote.reason(d.lost))
+				err = fmt.Errorf("the destroy of %s is out of sight: %s", d.label(), f.remote.reason(d.lost))
 			}
 		}
 	}
@@ -270,18 +268,19 @@ func (f follower) lost(ctx context.Context, all destroys, err error) error {
 	return fmt.Errorf("%w; %s", err, text)
 }
 
-// retry asks for another try of what has failed.
-func (f follower) retry(ctx context.Context, failed destroys) error {
+// retry asks for another try of what has failed. What becomes of it, also of
+// one that is refused, the next wait tells.
+func (f follower) retry(ctx context.Context, failed destroys) {
 	for _, d := range failed {
 		if !d.accepted {
 			continue
 		}
 		if _, err := f.remote.destroyer.Retry(ctx, d.number); err != nil {
-			return f.remote.explain(err)
+			f.screen.say("%s\n", f.screen.mark(true, d.label()+": "+f.remote.reason(err)))
+			continue
 		}
 		d.CompletedAt = nil
 	}
-	return nil
 }
 
 // partial is the error for destroys that have left something.

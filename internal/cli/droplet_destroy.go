@@ -156,7 +156,7 @@ func (d *dropletDestroy) head(all destroys) {
 	}
 	d.screen.say("On %s, account %s:\n", d.remote.url, d.account)
 	for _, one := range all {
-		d.screen.say("  Droplet %s (%s), %s\n", one.Name, one.ID, one.about)
+		d.screen.say("  %s (%s), %s\n", one.label(), one.ID, one.about)
 	}
 	d.screen.say("\n")
 }
@@ -269,7 +269,7 @@ func (d *dropletDestroy) document(all destroys) destroyDocument {
 // them names the Droplets of a destroy.
 func (all destroys) them() string {
 	if len(all) == 1 {
-		return "Droplet " + all[0].Name
+		return all[0].label()
 	}
 	return counted(len(all), "Droplet")
 }
@@ -277,7 +277,7 @@ func (all destroys) them() string {
 // password is what is typed before the Droplets are destroyed.
 func (all destroys) password() string {
 	if len(all) == 1 {
-		return all[0].Name
+		return oneLine(all[0].Name)
 	}
 	return fmt.Sprint(len(all))
 }

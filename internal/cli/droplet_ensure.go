@@ -110,7 +110,7 @@ func (e *dropletEnsure) run(cmd *cobra.Command, names []string) error {
 	if ambiguous, is := errors.AsType[*associated.AmbiguousError](failure); is {
 		return fmt.Errorf("%d Droplets are named %s; nobody can tell which is meant:\n%s", len(ambiguous.Droplets), ambiguous.Name, listed(ambiguous.Droplets))
 	}
-	if failure != nil {
+	if failure != nil && cmd.Context().Err() == nil {
 		failure = errors.New(r.reason(failure))
 	}
 	if failure != nil && len(list) == 0 {
@@ -122,10 +122,13 @@ func (e *dropletEnsure) run(cmd *cobra.Command, names []string) error {
 	if err := e.show(cmd, list); err != nil {
 		return err
 	}
-	if failure != nil {
-		return exitWith(exitPartial, "%s", failure)
+	switch {
+	case failure == nil:
+		return nil
+	case errors.Is(failure, context.Canceled):
+		return exitWith(exitInterrupted, "interrupted; the server goes on creating")
 	}
-	return nil
+	return exitWith(exitPartial, "%s", failure)
 }
 
 // await waits for the Droplets that are new. One that somebody has turned off
@@ -164,9 +167,6 @@ func (e *dropletEnsure) await(ctx context.Context, r remote, s screen, list []as
 		}
 		return nil
 	})
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted; the server goes on creating")
-	}
 	return errors.Join(append(failures, err)...)
 }
 

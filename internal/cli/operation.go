@@ -14,7 +14,7 @@ import (
 
 func newOperations() *cobra.Command {
 	var flags clientFlags
-	var form output
+	var v view
 	var state string
 	cmd := &cobra.Command{
 		Use:   "operations",
@@ -24,7 +24,7 @@ func newOperations() *cobra.Command {
 		Example: "  cistern operations\n  cistern operations --state stuck -o json",
 		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := form.check(); err != nil {
+			if err := v.check(operationColumns); err != nil {
 				return err
 			}
 			from, err := flags.source(cmd)
@@ -35,14 +35,14 @@ func newOperations() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if form == "json" {
+			if v.output == "json" {
 				return writeJSON(cmd.OutOrStdout(), operations)
 			}
-			return showOperations(cmd.OutOrStdout(), operations)
+			return showOperations(cmd.OutOrStdout(), v, operations)
 		},
 	}
 	addClientFlags(cmd, &flags)
-	addOutputFlag(cmd, &form)
+	addViewFlags(cmd, &v)
 	cmd.Flags().StringVar(&state, "state", "unfinished", "which to show: unfinished, running, waiting, retrying, undoing, stuck or errored")
 	return cmd
 }
@@ -105,16 +105,21 @@ func fetchOperations(ctx context.Context, from source, state string) ([]operatio
 	}
 }
 
-func showOperations(w io.Writer, operations []operation) error {
-	if len(operations) == 0 {
+var operationColumns = []string{"ID", "Kind", "State", "Resource", "Step", "Attempts", "Started", "Next", "Error"}
+
+func showOperations(w io.Writer, v view, operations []operation) error {
+	if len(operations) == 0 && !v.bare() {
 		_, err := fmt.Fprintln(w, "There are none.")
 		return err
 	}
-	t := newTable(w, "ID", "KIND", "STATE", "RESOURCE", "STEP", "ATTEMPTS", "STARTED", "NEXT", "ERROR")
-	for _, o := range operations {
-		t.row(o.ID, o.Kind, o.State, o.ResourceType+" "+o.ResourceID, dash(o.Step), o.Attempts, o.StartedAt, o.next(), dash(o.trouble()))
+	rows := make([][]string, len(operations))
+	for i, o := range operations {
+		rows[i] = []string{
+			strconv.FormatInt(o.ID, 10), o.Kind, o.State, o.ResourceType + " " + o.ResourceID, o.Step,
+			strconv.FormatInt(o.Attempts, 10), o.StartedAt, o.next(), o.trouble(),
+		}
 	}
-	return t.Flush()
+	return v.table(w, operationColumns, rows)
 }
 
 // next is when the operation goes on.

@@ -79,6 +79,9 @@ func TestOperationsCommand(t *testing.T) {
 	if status, out, errs := cistern(asked()...); status != 0 || !strings.Contains(out, "droplet.create") || !strings.HasPrefix(out, "ID ") {
 		t.Errorf("with one: %d, %q, %q", status, out, errs)
 	}
+	if status, out, errs := cistern(asked("--format", "kind,State", "--no-header")...); status != 0 || !strings.HasPrefix(out, "droplet.create  ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("two columns: %d, %q, %q", status, out, errs)
+	}
 	_, out, _ := cistern(asked("-o", "json")...)
 	var all []operation
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Kind != "droplet.create" || all[0].ResourceID == "" {

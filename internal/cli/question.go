@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/huh/v2"
+	"golang.org/x/term"
 )
 
 // answerKeys are the keys of the questions: as usual, with "a" for all and
@@ -47,19 +49,27 @@ func (s screen) ask(ctx context.Context, field huh.Field) error {
 	return err
 }
 
-// longestChecklist is how many lines of a checklist are shown at once. The
-// others scroll.
-const longestChecklist = 12
+// checklist is how many lines of a list are shown at once, below the lines of
+// its question. The others scroll.
+func (s screen) checklist(question int) int {
+	const most, least, wrappedAndHelp = 12, 3, 4
+	if f, is := s.out.(*os.File); is {
+		if _, rows, err := term.GetSize(int(f.Fd())); err == nil {
+			return max(least, min(most, rows-question-wrappedAndHelp))
+		}
+	}
+	return most
+}
 
 // choose lets a person tick some of the lines, and returns which.
 func (s screen) choose(ctx context.Context, title, description string, lines []string) (chosen []int, err error) {
 	options := make([]huh.Option[int], len(lines))
 	for i, line := range lines {
-		options[i] = huh.NewOption(strings.Map(onOneLine, line), i)
+		options[i] = huh.NewOption(line, i)
 	}
 	around := strings.Count(title+"\n"+description, "\n") + 1
 	err = s.ask(ctx, huh.NewMultiSelect[int]().Title(title).Description(description).Options(options...).
-		Height(around+min(len(lines), longestChecklist)).Filterable(false).Value(&chosen))
+		Height(around+min(len(lines), s.checklist(around))).Filterable(false).Value(&chosen))
 	return chosen, err
 }
 

@@ -32,6 +32,7 @@ func (f *clientFlags) remote(cmd *cobra.Command) (remote, error) {
 	if err != nil {
 		return remote{}, err
 	}
+	client.HTTPClient.Transport = &patient{client.HTTPClient.Transport}
 	return remote{from, client, associated.New(client)}, nil
 }
 
@@ -56,7 +57,7 @@ func (r remote) account(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", r.explain(err)
 	}
-	return cmp.Or(account.Email, account.Name, account.UUID), nil
+	return oneLine(cmp.Or(account.Email, account.Name, account.UUID)), nil
 }
 
 // reason is what a server said about a failure, without the request.
@@ -65,7 +66,7 @@ func (r remote) reason(err error) string {
 	if !is || e.Message == "" || e.Response.StatusCode == http.StatusUnauthorized {
 		return r.explain(err).Error()
 	}
-	return e.Message
+	return oneLine(e.Message)
 }
 
 // refused reports whether a server answered with a status.

@@ -47,7 +47,7 @@ type resource struct {
 	ErrorMessage string     `json:"error_message,omitempty"`
 }
 
-func (r *resource) label() string { return kindNames[r.Kind] + " " + r.Name }
+func (r *resource) label() string { return oneLine(kindNames[r.Kind] + " " + r.Name) }
 
 func (r *resource) gone() bool { return r.DestroyedAt != nil }
 
@@ -58,7 +58,7 @@ func (r *resource) take(d associated.Destroyed) {
 	case !d.DestroyedAt.IsZero():
 		r.DestroyedAt = &d.DestroyedAt
 	case d.Failed():
-		r.ErrorMessage = strings.TrimSpace(d.ErrorMessage)
+		r.ErrorMessage = strings.TrimSpace(oneLine(d.ErrorMessage))
 	}
 }
 
@@ -124,7 +124,7 @@ func named(resources []*resource) string {
 			fmt.Fprintf(&text, "  and %d more\n", len(resources)-i)
 			break
 		}
-		fmt.Fprintf(&text, "  %s\n", strings.Map(onOneLine, r.label()))
+		fmt.Fprintf(&text, "  %s\n", r.label())
 	}
 	return text.String()
 }

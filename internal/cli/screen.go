@@ -51,7 +51,7 @@ var (
 
 // mark is a line about what has ended, well or not.
 func (s screen) mark(failed bool, text string) string {
-	text = strings.Map(onOneLine, text)
+	text = oneLine(text)
 	if failed {
 		return s.painted(bad.Render("✗") + " " + text)
 	}

@@ -25,18 +25,20 @@ func newTable(w io.Writer, headings ...string) table {
 func (t table) row(cells ...any) {
 	words := make([]string, len(cells))
 	for i, cell := range cells {
-		words[i] = strings.Map(onOneLine, fmt.Sprint(cell))
+		words[i] = oneLine(fmt.Sprint(cell))
 	}
 	fmt.Fprintln(t, strings.Join(words, "\t"))
 }
 
-// onOneLine makes control characters spaces, which would break the table or
+// oneLine makes control characters spaces, which would break the table or
 // drive the terminal.
-func onOneLine(c rune) rune {
-	if unicode.IsControl(c) {
-		return ' '
-	}
-	return c
+func oneLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, text)
 }
 
 // quoted writes a word for a shell.
