@@ -5,17 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"strings"
 	"testing"
 )
-
-// needs is an operation that tasks with a tag need.
-var needs = map[string]string{
-	"firewalls":       "POST /v2/firewalls",
-	"tags":            "GET /v2/tags",
-	"volumes-by-name": "POST /v2/volumes/actions",
-	"vpcs":            "GET /v2/vpcs",
-}
 
 // playbook runs one of the playbooks and returns the counts of its recap.
 func (s *server) playbook(name string, args ...string) (changed, failed string) {
@@ -42,16 +33,6 @@ func TestAnsible(t *testing.T) {
 	// Ansible sleeps 10 s before it looks at an action again.
 	s := serve(t, "--tls", "auto", "--sim-latency", "0")
 	args := []string{"-e", "url=" + s.url, "-e", "token=" + token, "-e", "proxy=" + tunnel(t, s)}
-	if status, _ := s.ask(http.MethodGet, "/v2/firewalls", ""); status == http.StatusNotImplemented {
-		t.Skip("not applicable: the Droplet module asks for firewalls, which the server does not have yet")
-	}
-	for tag, operation := range needs {
-		method, path, _ := strings.Cut(operation, " ")
-		if status, _ := s.ask(method, path, ""); status == http.StatusNotImplemented {
-			t.Run(tag, func(t *testing.T) { t.Skipf("not applicable: the server does not have %s yet", operation) })
-			args = append(args, "--skip-tags", tag)
-		}
-	}
 	if changed, failed := s.playbook("present.yml", args...); changed == "0" || failed != "0" {
 		t.Fatalf("the first run: %s changed, %s failed", changed, failed)
 	}

@@ -1,6 +1,6 @@
 """What the scripts of Python clients share.
 
-A script is a list of cases. Each prints one line of JSON when it ends: its name, and why it failed or was skipped.
+A script is a list of cases. Each prints one line of JSON when it ends: its name, and why it failed.
 """
 
 import inspect
@@ -14,7 +14,6 @@ URL = os.environ["DIGITALOCEAN_API_URL"]
 TOKEN = os.environ["DIGITALOCEAN_TOKEN"]
 
 cases = []
-skipped = []
 
 
 def case(function):
@@ -29,25 +28,9 @@ def run(call=lambda function: function()):
         result = {"case": function.__name__}
         try:
             call(function)
-        except Exception as error:
-            if not_built(error):
-                skipped.append(function.__name__)
-                result["skip"] = reason(error)
-            else:
-                result["error"] = traceback.format_exc()
+        except Exception:
+            result["error"] = traceback.format_exc()
         print(json.dumps(result), flush=True)
-
-
-def not_built(error):
-    """Whether the server says that it does not have an operation yet."""
-    result = getattr(error, "result", None) or {}
-    return getattr(error, "status_code", 0) == 501 or isinstance(result, dict) and result.get("id") == "not_implemented"
-
-
-def reason(error):
-    """What the server said, in one line."""
-    result = getattr(error, "result", None) or {"message": str(error)}
-    return result["message"].splitlines()[0]
 
 
 def equal(got, want):
@@ -95,7 +78,7 @@ def methods(part, path=""):
 def all_used(expected, used):
     """Fails for methods that no case has called."""
     missing = sorted(set(expected) - set(used))
-    if missing and not skipped:
+    if missing:
         raise AssertionError("never called: " + ", ".join(missing))
 
 
