@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -201,15 +202,24 @@ func (f follower) wait(ctx context.Context, all destroys) error {
 				lock.Lock()
 				defer lock.Unlock()
 				d.take(status)
-				if _, ended := errors.AsType[*associated.FailedError](err); err != nil && !ended {
-					d.lost = err
-				}
+				d.endedWith(err)
 			})
 		}
 		waiting.Wait()
 		return ctx.Err()
 	})
 	return f.lost(ctx, all, err)
+}
+
+// endedWith notes why the wait for the destroy has ended.
+func (d *destroy) endedWith(err error) {
+	switch _, ended := errors.AsType[*associated.FailedError](err); {
+	case err == nil || ended:
+	case refused(err, http.StatusNotFound): // the request for it got lost
+		d.accepted, d.ErrorMessage = false, "the server did not answer, and knows of no destroy"
+	default:
+		d.lost = err
+	}
 }
 
 // patiently asks often at first, as much is done at once.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -180,5 +182,35 @@ func TestDropletDestroyWithAServerThatSaysLittle(t *testing.T) {
 	if status != 2 || !strings.Contains(stdout, "account unknown (the token may not read it)") ||
 		!strings.Contains(stderr, "1 of 2 could not be destroyed\n  volume data: the server has ended the destroy without saying that it is gone") {
 		t.Errorf("%d\n%s%s", status, stdout, stderr)
+	}
+}
+
+// A request that got lost may have been accepted or not; the server knows.
+func TestDropletDestroyWithARequestThatGetsLost(t *testing.T) {
+	for name, accepted := range map[string]bool{"accepted": true, "not accepted": false} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			id := d.droplet("web", false)
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodDelete {
+					if accepted {
+						_, err := d.client.DestroySelective(t.Context(), id, nil)
+						d.must(err)
+					}
+					panic(http.ErrAbortHandler)
+				}
+				to, err := url.Parse(d.srv.URL)
+				d.must(err)
+				httputil.NewSingleHostReverseProxy(to).ServeHTTP(w, r)
+			}))
+			defer proxy.Close()
+			status, stdout, stderr := run(t, "droplet", "destroy", "web", "--with", "all", "--yes", "--api-url", proxy.URL, "--token", d.srv.Token)
+			switch {
+			case accepted && (status != 0 || !strings.Contains(stdout, "Droplet web is gone.")):
+				t.Errorf("%d\n%s%s", status, stdout, stderr)
+			case !accepted && (status != 2 || !strings.Contains(stderr, "Droplet web: the server did not answer, and knows of no destroy")):
+				t.Errorf("%d\n%s%s", status, stdout, stderr)
+			}
+		})
 	}
 }
