@@ -82,6 +82,42 @@ func TestImportedStateCanBeUsed(t *testing.T) {
 	}
 }
 
+// A Droplet whose image was given to another account shows it where it is
+// imported, as one that was deleted, and the image stays the other's.
+func TestStateWithAnImageGivenAway(t *testing.T) {
+	source := makeScene(t)
+	change(t, source,
+		`INSERT INTO accounts SELECT 2000000, 'u', 'Ann', 'ann@example.com', 'p', 1, 1, 1, 0, 0, 0, 0, 0 FROM accounts`,
+		`UPDATE droplets SET image_id = (SELECT id FROM images WHERE name = 'before') WHERE name = 'other'`,
+		`DELETE FROM tagged WHERE kind = 'image'`,
+		`UPDATE images SET account_id = 2000000, source_droplet_id = 0 WHERE name = 'before'`)
+	to := sqlite(t)
+	s := open(t, to)
+	if _, err := ImportState(t.Context(), to, 0, bytes.NewReader(exported(t, source))); err != nil {
+		t.Fatal(err)
+	}
+	shown := list(s, "/v2/droplets?name=other", "droplets")[0]["image"].(map[string]any)
+	if shown["name"] != "before" {
+		t.Errorf("the Droplet shows the image %v", shown)
+	}
+	for _, image := range list(s, "/v2/images?private=true", "images") {
+		if image["name"] == "before" {
+			t.Errorf("the account has the image: %v", image)
+		}
+	}
+	var theirs bytes.Buffer
+	if err := ExportState(t.Context(), source, 2000000, &theirs); err != nil {
+		t.Fatal(err)
+	}
+	fresh := started(t, sqlite(t))
+	if _, err := ImportState(t.Context(), fresh, 0, &theirs); err != nil {
+		t.Fatal(err)
+	}
+	if images := contentsOf(t, fresh)["sim_images"]; len(images) != 1 || images[0]["name"] != "before" {
+		t.Errorf("the other has %v", images)
+	}
+}
+
 // Several accounts move, each with its numbers, though those lie between each
 // other's.
 func TestStatesOfSeveralAccounts(t *testing.T) {

@@ -63,7 +63,7 @@ var associatedTables = map[string]string{
 }
 
 // StateTables are the tables with what an account has, each after those that it
-// refers to. TestStateTables knows the others, and why they are left out.
+// refers to. A test in app knows the others, and why they are left out.
 func StateTables() []StateTable {
 	settled := []string{"true"}
 	return slices.Concat([]StateTable{
