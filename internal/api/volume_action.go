@@ -12,11 +12,12 @@ var volumeActionRoutes = []route{
 }
 
 type volumeActionRequest struct {
-	Type          string  `json:"type"`
-	Droplet       integer `json:"droplet_id"`
-	Region        string  `json:"region"`
-	Name          string  `json:"volume_name"`
-	SizeGigabytes integer `json:"size_gigabytes"`
+	Type          string   `json:"type"`
+	Droplet       integer  `json:"droplet_id"`
+	Region        string   `json:"region"`
+	Name          string   `json:"volume_name"`
+	SizeGigabytes integer  `json:"size_gigabytes"`
+	Tags          []string `json:"tags"` // for the volume, with an attach
 }
 
 func (c *call) volumeRef() (cloud.Ref, error) {
@@ -60,7 +61,10 @@ func (s *Server) startVolumeAction(c *call) (*reply, error) {
 func (s *Server) beginVolumeAction(c *call, id string, in volumeActionRequest) (cloud.Action, error) {
 	switch in.Type {
 	case "attach":
-		return s.plane.AttachVolume(c.Context(), c.Actor, id, int64(in.Droplet))
+		if err := c.requireTags(in.Tags); err != nil {
+			return cloud.Action{}, err
+		}
+		return s.plane.AttachVolume(c.Context(), c.Actor, id, int64(in.Droplet), in.Tags)
 	case "detach":
 		return s.plane.DetachVolume(c.Context(), c.Actor, id, int64(in.Droplet))
 	case "resize":

@@ -180,6 +180,8 @@ func TestVolumeActionsRefused(t *testing.T) {
 			{"a number for a type", map[string]any{"type": 1}, "type must be a string, not number"},
 			{"a word for a Droplet", map[string]any{"type": "attach", "droplet_id": "web"}, `droplet_id must be a whole number, not "web"`},
 			{"another region", map[string]any{"type": "attach", "droplet_id": far}, "The volume is in nyc3 and the Droplet is in ams3."},
+			{"a bad tag", map[string]any{"type": "attach", "droplet_id": droplet, "tags": []string{"a b"}}, `tag "a b": tags have 1 to 255 letters, digits, dashes, underscores and colons`},
+			{"a text for tags", map[string]any{"type": "attach", "droplet_id": droplet, "tags": "a"}, "tags must be a list, not string"},
 			{"detach what is not attached", map[string]any{"type": "detach", "droplet_id": droplet}, "Attachment not found"},
 			{"detach from nowhere", map[string]any{"type": "detach"}, "Attachment not found"},
 			{"no size", map[string]any{"type": "resize"}, "size_gigabytes must be between 1 and 16384"},
@@ -267,6 +269,31 @@ func TestVolumesPerDroplet(t *testing.T) {
 		a.attach(ids[14], droplet)
 		a.post("/v2/volumes/"+ids[15]+"/actions", map[string]any{"type": "attach", "droplet_id": droplet}).
 			invalid("cannot attach more volumes to the Droplet")
+	})
+}
+
+// Tags that come with an attach are the volume's once it is attached.
+func TestAttachWithTags(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		volume, droplet := a.volume("data", "tags", []string{"old"}), a.droplet("web")
+		path := "/v2/volumes/" + volume + "/actions"
+		attach := func(tags ...string) map[string]any {
+			return map[string]any{"type": "attach", "droplet_id": droplet, "tags": tags}
+		}
+		a.mayAllBut("tag:create").post(path, attach("new")).forbidden()
+		fault := a.fault("volume.attach", volume, "error", "no slot is free")
+		a.settle(a.post(path, attach("new")).is(http.StatusAccepted))
+		a.get("/v2/volumes/"+volume).shows("volume.tags", `["old"]`)
+		a.del(fmt.Sprintf("/_sim/faults/%d", fault)).is(http.StatusNoContent)
+
+		a.settle(a.post(path, attach("new", "old", "new")).is(http.StatusAccepted))
+		a.get("/v2/volumes/"+volume).shows("volume.tags", `["new", "old"]`)
+		a.get(dropletPath(droplet)).shows("droplet.tags", `[]`)
+		a.get("/v2/tags/new").shows("tag.resources.volumes.count", `1`)
+		a.settle(a.post(path, map[string]any{"type": "detach", "droplet_id": droplet}).is(http.StatusAccepted))
+		a.settle(a.mayAllBut("tag:create").post(path, attach()).is(http.StatusAccepted))
+		a.get("/v2/volumes/"+volume).shows("volume.tags", `["new", "old"]`)
 	})
 }
 

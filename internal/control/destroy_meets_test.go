@@ -137,7 +137,7 @@ var beginnings = map[string]func(c *testCloud, f family, other beside) error{
 		return err
 	},
 	"attach": func(c *testCloud, f family, other beside) error {
-		_, err := c.plane.AttachVolume(c.Context(), c.who, other.volume.ID, f.droplet.ID)
+		_, err := c.plane.AttachVolume(c.Context(), c.who, other.volume.ID, f.droplet.ID, nil)
 		return err
 	},
 	"detach": func(c *testCloud, f family, _ beside) error {

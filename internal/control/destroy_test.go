@@ -82,7 +82,7 @@ func TestNothingBeginsWhileADropletIsDestroyed(t *testing.T) {
 				_, err := c.plane.StartDropletAction(ctx, c.who, id, DropletAction{Type: action, Name: "name", Image: testImage, Backups: &dailyBackups})
 				wantPending(c, err)
 			}
-			_, err := c.plane.AttachVolume(ctx, c.who, spare.ID, id)
+			_, err := c.plane.AttachVolume(ctx, c.who, spare.ID, id, nil)
 			wantPending(c, err)
 			_, err = c.plane.DetachVolume(ctx, c.who, f.kept.ID, id)
 			wantPending(c, err)

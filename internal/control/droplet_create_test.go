@@ -185,7 +185,7 @@ func TestCreateFindsWhatIsNamed(t *testing.T) {
 		if len(d.PublicKeys) == 0 || d.PublicKeys[0] != testKey || d.Status != cloud.DropletNew || d.HeldFor != cloud.ActionCreate || d.Locked() {
 			c.Errorf("got %+v", d)
 		}
-		wantPending(c, second(c.plane.AttachVolume(c.Context(), c.who, byName.ID, d.ID)))
+		wantPending(c, second(c.plane.AttachVolume(c.Context(), c.who, byName.ID, d.ID, nil)))
 		c.settle()
 		c.checkWorld()
 		d = c.droplet(d.ID)

@@ -113,7 +113,7 @@ func (u *user) deleteSomeVolume() {
 
 func (u *user) attachSome() {
 	v, d := u.someVolume(), u.someDroplet()
-	u.ask(func(ctx context.Context) error { return second(u.plane.AttachVolume(ctx, u.who, v.ID, d.ID)) })
+	u.ask(func(ctx context.Context) error { return second(u.plane.AttachVolume(ctx, u.who, v.ID, d.ID, nil)) })
 }
 
 func (u *user) detachSome() {

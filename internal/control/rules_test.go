@@ -69,10 +69,10 @@ func TestAnotherAccountsThingsDoNotExist(t *testing.T) {
 				return second(c.plane.SnapshotVolume(ctx, stranger, f.goes.ID, "x", nil))
 			},
 			"attach their volume to ours": func(ctx context.Context) error {
-				return second(c.plane.AttachVolume(ctx, stranger, volume.ID, f.droplet.ID))
+				return second(c.plane.AttachVolume(ctx, stranger, volume.ID, f.droplet.ID, nil))
 			},
 			"attach our volume to theirs": func(ctx context.Context) error {
-				return second(c.plane.AttachVolume(ctx, stranger, f.goes.ID, theirs.ID))
+				return second(c.plane.AttachVolume(ctx, stranger, f.goes.ID, theirs.ID, nil))
 			},
 			"detach": func(ctx context.Context) error {
 				return second(c.plane.DetachVolume(ctx, stranger, f.goes.ID, f.droplet.ID))
@@ -179,8 +179,10 @@ func TestVolumeRefusals(t *testing.T) {
 			{"smaller than its snapshot", create(func(n *NewVolume) { n.Snapshot, n.SizeGigabytes = copied.ID, 9 }), cloud.CodeInvalid, "size_gigabytes must be at least the snapshot's, 10"},
 			{"away from its snapshot", create(func(n *NewVolume) { n.Snapshot, n.Region = copied.ID, "nyc1" }), cloud.CodeInvalid, "the snapshot is in nyc3, not in nyc1"},
 			{"delete attached", func(ctx context.Context) error { return c.plane.DeleteVolume(ctx, c.who, attached.ID) }, cloud.CodeConflict, "failed to delete volume: attached volume cannot be deleted"},
-			{"attach twice", func(ctx context.Context) error { return second(c.plane.AttachVolume(ctx, c.who, attached.ID, d.ID)) }, cloud.CodeInvalid, "This volume is already attached"},
-			{"attach to nothing", func(ctx context.Context) error { return second(c.plane.AttachVolume(ctx, c.who, free.ID, 17)) }, cloud.CodeNotFound, cloud.NotFound().Message},
+			{"attach twice", func(ctx context.Context) error {
+				return second(c.plane.AttachVolume(ctx, c.who, attached.ID, d.ID, nil))
+			}, cloud.CodeInvalid, "This volume is already attached"},
+			{"attach to nothing", func(ctx context.Context) error { return second(c.plane.AttachVolume(ctx, c.who, free.ID, 17, nil)) }, cloud.CodeNotFound, cloud.NotFound().Message},
 			{"detach free", func(ctx context.Context) error { return second(c.plane.DetachVolume(ctx, c.who, free.ID, d.ID)) }, cloud.CodeInvalid, "Attachment not found"},
 			{"shrink", func(ctx context.Context) error { return second(c.plane.ResizeVolume(ctx, c.who, free.ID, 10)) }, cloud.CodeInvalid, "size_gigabytes must be above the present size, 10"},
 			{"grow too far", func(ctx context.Context) error { return second(c.plane.ResizeVolume(ctx, c.who, free.ID, 16385)) }, cloud.CodeInvalid, "size_gigabytes must be between 1 and 16384"},

@@ -81,7 +81,7 @@ func (c *testCloud) addAttached(name string, droplet int64) cloud.Volume {
 func (c *testCloud) attach(volume string, droplet int64) {
 	c.Helper()
 	c.must(func(ctx context.Context) error {
-		_, err := c.plane.AttachVolume(ctx, c.who, volume, droplet)
+		_, err := c.plane.AttachVolume(ctx, c.who, volume, droplet, nil)
 		return err
 	})
 }

@@ -25,6 +25,8 @@ var (
 type attachArgs struct {
 	Volume  string `json:"volume"`
 	Droplet int64  `json:"droplet"`
+	// Tags are put on the volume once it is attached.
+	Tags []string `json:"tags,omitempty"`
 }
 
 type resizeArgs struct {
@@ -45,9 +47,13 @@ func attachable(v cloud.Volume, region string) error {
 	return nil
 }
 
-// AttachVolume starts to attach a volume to a Droplet of the same region.
-func (p *Plane) AttachVolume(ctx context.Context, who cloud.Actor, volume string, droplet int64) (cloud.Action, error) {
+// AttachVolume starts to attach a volume to a Droplet of the same region, and
+// to put tags on it.
+func (p *Plane) AttachVolume(ctx context.Context, who cloud.Actor, volume string, droplet int64, tags []string) (cloud.Action, error) {
 	return p.startVolumeAction(ctx, who, volume, func(tx *store.Tx, id int64, v cloud.Volume) (cloud.Action, error) {
+		if err := cloud.CheckTags(tags); err != nil {
+			return cloud.Action{}, err
+		}
 		d, err := tx.LockDroplet(who.Account, droplet)
 		if err != nil {
 			return cloud.Action{}, err
@@ -64,7 +70,7 @@ func (p *Plane) AttachVolume(ctx context.Context, who cloud.Actor, volume string
 		return begin(tx, p, volumeAttach, op.New{
 			ID: id, Account: who.Account, Type: cloud.ActionAttachVolume, About: v.Ref(), Region: v.Region,
 			Holds: []cloud.Ref{d.Ref(), v.Ref()},
-		}, attachArgs{Volume: v.ID, Droplet: d.ID})
+		}, attachArgs{Volume: v.ID, Droplet: d.ID, Tags: tags})
 	})
 }
 
@@ -164,6 +170,10 @@ func (p *Plane) detachAgain(ctx context.Context, run *op.Run[attachArgs]) error 
 }
 
 func (p *Plane) saveAttached(tx *store.Tx, run *op.Run[attachArgs]) error {
+	volume := cloud.Ref{Kind: cloud.KindVolume, ID: run.Args.Volume}
+	if _, err := tx.Tag(run.Account, volume, run.Args.Tags); err != nil {
+		return err
+	}
 	return tx.SetVolumeDroplet(run.Args.Volume, run.Args.Droplet)
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 )
@@ -48,10 +49,12 @@ func attachVolume(c *testCloud) scenario {
 	d, v := c.addDroplet("web"), c.addVolume("data")
 	return scenario{
 		ask: func(ctx context.Context) error {
-			_, err := c.plane.AttachVolume(ctx, c.who, v.ID, d.ID)
+			_, err := c.plane.AttachVolume(ctx, c.who, v.ID, d.ID, []string{"data"})
 			return err
 		},
-		done: func() bool { return c.volume(v.ID).Droplet == d.ID },
+		done: func() bool {
+			return c.volume(v.ID).Droplet == d.ID && slices.Equal(c.volume(v.ID).Tags, []string{"data"})
+		},
 	}
 }
 
