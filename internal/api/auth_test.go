@@ -26,6 +26,11 @@ func body(v map[string]any) func(*account) any {
 	return func(*account) any { return v }
 }
 
+// droplets is a new Droplet among resources of a project.
+func droplets(a *account) any {
+	return map[string]any{"resources": []string{fmt.Sprintf("do:droplet:%d", a.droplet("target"))}}
+}
+
 // examples has what the routes need that take more than their path.
 var examples = map[string]example{
 	"GET /_sim/clock":  {first: true},
@@ -82,6 +87,8 @@ var examples = map[string]example{
 	"PUT /v2/vpcs/{vpc_id}":                       {body: body(map[string]any{"name": "inner"})},
 	"PATCH /v2/vpcs/{vpc_id}":                     {body: body(map[string]any{"name": "inner"})},
 	"POST /_sim/faults":                           {body: body(map[string]any{"operation": "machine.stop", "error": "no"})},
+	"POST /v2/projects/{project_id}/resources":    {body: droplets, also: []cloud.Scope{"droplet:read"}},
+	"POST /v2/projects/default/resources":         {body: droplets, also: []cloud.Scope{"droplet:read"}},
 	"POST /v2/images":                             {body: body(imageBody("own"))},
 	"PUT /v2/images/{image_id}":                   {body: body(map[string]any{"name": "renamed"})},
 	"POST /v2/images/{image_id}/actions":          {body: body(map[string]any{"type": "transfer", "region": "ams3"})},
@@ -163,6 +170,9 @@ func (a *account) path(r api.Route) string {
 	}
 	if has("ssh_key_identifier") {
 		set("ssh_key_identifier", a.key(thing))
+	}
+	if has("project_id") {
+		set("project_id", a.get("/v2/projects/default").is(http.StatusOK).text("project.id"))
 	}
 	if has("tag_id") {
 		a.tag(thing)

@@ -131,7 +131,15 @@ func described() map[string]description {
 		"DELETE /v2/volumes":                                nothing.asks("name", "region"),
 		"POST /v2/volumes/actions": gives(http.StatusAccepted, actionBody{}).
 			body(volumeActionRequest{}, "type volume_name region droplet_id").asks("page", "per_page"),
-		"GET /v2/1-clicks": gives(http.StatusOK, shape{"1_clicks?": listOf{wireOneClick{}}}).asks("type=droplet|kubernetes"),
+		"GET /v2/projects":                        paged("projects", wireProject{}),
+		"GET /v2/projects/{project_id}":           gives(http.StatusOK, projectBody{}),
+		"GET /v2/projects/{project_id}/resources": paged("resources", wireProjectResource{}),
+		"POST /v2/projects/{project_id}/resources": gives(http.StatusOK, projectResourcesBody{}).
+			body(projectResourcesRequest{}, "resources"),
+		"GET /v2/projects/default":            gives(http.StatusOK, projectBody{}),
+		"GET /v2/projects/default/resources":  paged("resources", wireProjectResource{}),
+		"POST /v2/projects/default/resources": gives(http.StatusOK, projectResourcesBody{}).body(projectResourcesRequest{}, "resources"),
+		"GET /v2/1-clicks":                    gives(http.StatusOK, shape{"1_clicks?": listOf{wireOneClick{}}}).asks("type=droplet|kubernetes"),
 		"POST /v2/volumes/{volume_id}/actions": gives(http.StatusAccepted, actionBody{}).
 			body(volumeActionRequest{}, "type"),
 		"GET /v2/volumes/{volume_id}" + oneAction:     gives(http.StatusOK, actionBody{}),
@@ -217,6 +225,8 @@ var words = map[string][]string{
 	"Snapshot.resource_type":       {"droplet", "volume"},
 	"Firewall.status":              {"waiting", "succeeded", "failed"},
 	"FirewallChange.status":        {"waiting", "succeeded", "failed"},
+	"Project.environment":          {"Development", "Staging", "Production"},
+	"ProjectResource.status":       {"ok", "not_found", "assigned", "already_assigned", "service_down"},
 	"Peering.status":               {"PROVISIONING", "ACTIVE", "DELETING"},
 	"InboundRule.protocol":         {"tcp", "udp", "icmp"},
 	"OutboundRule.protocol":        {"tcp", "udp", "icmp"},

@@ -40,4 +40,5 @@ var RequestBodies = map[string]any{
 	"POST /v2/vpcs/{vpc_id}/peerings":                   peeringOfVPCRequest{},
 	"PATCH /v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}": peeringNameRequest{},
 	"POST /v2/droplets/actions":                         dropletActionRequest{},
+	"POST /v2/projects/default/resources":               projectResourcesRequest{},
 }

@@ -15,7 +15,7 @@ import (
 // godoServices are the services of godo whose methods are all to be exercised.
 var godoServices = []string{
 	"Account", "Actions", "DropletActions", "Droplets", "Firewalls", "FloatingIPActions", "FloatingIPs", "ImageActions",
-	"Images", "Keys", "Regions", "ReservedIPActions", "ReservedIPV6Actions", "ReservedIPV6s", "ReservedIPs", "Sizes",
+	"Images", "Keys", "Projects", "Regions", "ReservedIPActions", "ReservedIPV6Actions", "ReservedIPV6s", "ReservedIPs", "Sizes",
 	"Snapshots", "Storage", "StorageActions", "Tags", "VPCs",
 }
 
@@ -38,6 +38,7 @@ DropletActions.RebuildByImageID DropletActions.RebuildByImageSlug DropletActions
 DropletActions.ShutdownByTag DropletActions.SnapshotByTag Droplets.DeleteByTag Droplets.Kernels
 ReservedIPV6Actions.Assign ReservedIPV6Actions.Unassign
 ReservedIPV6s.Create ReservedIPV6s.Delete ReservedIPV6s.Get ReservedIPV6s.List
+Projects.Create Projects.Delete Projects.Update
 VPCs.CreateVPCPeeringByVPCID VPCs.ListVPCPeeringsByVPCID VPCs.UpdateVPCPeeringByVPCID
 `
 

@@ -29,9 +29,6 @@ type VPCMember struct {
 	CreatedAt time.Time
 }
 
-// URN is the member's name among resources of all kinds.
-func (m VPCMember) URN() string { return "do:" + string(m.Kind) + ":" + m.ID }
-
 // What a VPC's range may be: RFC 1918, and neither larger nor smaller than
 // these prefixes.
 const (
