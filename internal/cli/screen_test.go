@@ -45,10 +45,24 @@ func (d *desk) sit(line string, stdout ...io.Writer) *sitting {
 	s := &sitting{
 		desk: d, keyboard: keyboard, tty: tty, stop: stop, fresh: make(chan struct{}, 1), status: make(chan int, 1),
 	}
-	d.Cleanup(func() { stop(); tty.Close(); keyboard.Close() })
+	d.Cleanup(stop)
+	keepOpen(keyboard, tty)
 	go s.read()
 	go func() { s.status <- execute(ctx, d.arguments(line), tty, append(stdout, tty)[0], tty) }()
 	return s
+}
+
+// terminals stay open as long as the tests run: what reads the keyboard for a
+// command goes on for a moment after it, and would meet the close.
+var terminals struct {
+	lock sync.Mutex
+	open []*os.File
+}
+
+func keepOpen(files ...*os.File) {
+	terminals.lock.Lock()
+	defer terminals.lock.Unlock()
+	terminals.open = append(terminals.open, files...)
 }
 
 // read shows what the command writes.
