@@ -15,7 +15,7 @@ import (
 // godoServices are the services of godo whose methods are all to be exercised.
 var godoServices = []string{
 	"Account", "Actions", "DropletActions", "Droplets", "Firewalls", "FloatingIPActions", "FloatingIPs", "ImageActions",
-	"Images", "Keys", "Projects", "Regions", "ReservedIPActions", "ReservedIPV6Actions", "ReservedIPV6s", "ReservedIPs", "Sizes",
+	"Images", "Keys", "OneClick", "Projects", "Regions", "ReservedIPActions", "ReservedIPV6Actions", "ReservedIPV6s", "ReservedIPs", "Sizes",
 	"Snapshots", "Storage", "StorageActions", "Tags", "VPCs",
 }
 
@@ -23,23 +23,13 @@ var godoServices = []string{
 var godoUnused = map[string]string{
 	"VPCs.CreateSubnet": "subnets are not among the families", "VPCs.GetSubnet": "subnets are not among the families",
 	"VPCs.ListSubnets": "subnets are not among the families", "VPCs.UpdateSubnet": "subnets are not among the families",
-	"VPCs.DeleteSubnet":     "subnets are not among the families",
-	"VPCs.CreateVPCPeering": "/v2/vpc_peerings is not among the families", "VPCs.GetVPCPeering": "/v2/vpc_peerings is not among the families",
-	"VPCs.ListVPCPeerings": "/v2/vpc_peerings is not among the families", "VPCs.UpdateVPCPeering": "/v2/vpc_peerings is not among the families",
-	"VPCs.DeleteVPCPeering": "/v2/vpc_peerings is not among the families",
+	"VPCs.DeleteSubnet":          "subnets are not among the families",
+	"OneClick.InstallKubernetes": "Kubernetes is not among the families",
 }
 
-// godoUnbuilt is what needs operations that answer 501 for now.
+// godoUnbuilt is what needs operations that answer 501.
 const godoUnbuilt = `
-DropletActions.ChangeKernel DropletActions.DisableBackupsByTag DropletActions.EnableBackupsByTag DropletActions.EnableIPv6
-DropletActions.EnableIPv6ByTag DropletActions.EnablePrivateNetworking DropletActions.EnablePrivateNetworkingByTag
-DropletActions.PasswordReset DropletActions.PowerCycleByTag DropletActions.PowerOffByTag DropletActions.PowerOnByTag
-DropletActions.RebuildByImageID DropletActions.RebuildByImageSlug DropletActions.Resize DropletActions.Restore
-DropletActions.ShutdownByTag DropletActions.SnapshotByTag Droplets.DeleteByTag Droplets.Kernels
-ReservedIPV6Actions.Assign ReservedIPV6Actions.Unassign
-ReservedIPV6s.Create ReservedIPV6s.Delete ReservedIPV6s.Get ReservedIPV6s.List
 Projects.Create Projects.Delete Projects.Update
-VPCs.CreateVPCPeeringByVPCID VPCs.ListVPCPeeringsByVPCID VPCs.UpdateVPCPeeringByVPCID
 `
 
 // godoCalls are the methods of godo that were answered with anything but 501.

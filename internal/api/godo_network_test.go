@@ -117,3 +117,49 @@ func TestGodoBackups(t *testing.T) {
 		}
 	})
 }
+
+func TestGodoVPCPeerings(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a, ctx := s.newAccount(t), context.Background()
+		c, one, two, three := a.godo(), a.vpc("one"), a.vpc("two"), a.vpc("three")
+		pair := ok(c.VPCs.CreateVPCPeering(ctx, &godo.VPCPeeringCreateRequest{Name: "pair", VPCIDs: []string{one, two}}))(t)
+		other := ok(c.VPCs.CreateVPCPeeringByVPCID(ctx, one, &godo.VPCPeeringCreateRequestByVPCID{Name: "other", VPCID: three}))(t)
+		for _, peering := range []*godo.VPCPeering{pair, other} {
+			a.becomesActive("/v2/vpc_peerings/" + peering.ID)
+		}
+		ok(c.VPCs.UpdateVPCPeering(ctx, pair.ID, &godo.VPCPeeringUpdateRequest{Name: "pair-2"}))(t)
+		ok(c.VPCs.UpdateVPCPeeringByVPCID(ctx, one, other.ID, &godo.VPCPeeringUpdateRequest{Name: "other-2"}))(t)
+		if got := ok(c.VPCs.GetVPCPeering(ctx, pair.ID))(t); got.Name != "pair-2" || got.Status != "ACTIVE" || len(got.VPCIDs) != 2 {
+			t.Errorf("got %+v", got)
+		}
+		if all := ok(c.VPCs.ListVPCPeerings(ctx, nil))(t); len(all) != 2 {
+			t.Errorf("got %v", all)
+		}
+		if list := ok(c.VPCs.ListVPCPeeringsByVPCID(ctx, three, nil))(t); len(list) != 1 || list[0].Name != "other-2" {
+			t.Errorf("got %v", list)
+		}
+		res, err := c.VPCs.DeleteVPCPeering(ctx, pair.ID)
+		done(t, res, err)
+	})
+}
+
+func TestGodoReservedIPv6s(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a, ctx := s.newAccount(t), context.Background()
+		c, droplet := a.godo(), int(a.droplet("web"))
+		ip := ok(c.ReservedIPV6s.Create(ctx, &godo.ReservedIPV6CreateRequest{Region: "nyc3"}))(t).IP
+		a.wait(int64(ok(c.ReservedIPV6Actions.Assign(ctx, ip, droplet))(t).ID))
+		got := ok(c.ReservedIPV6s.Get(ctx, ip))(t)
+		if got.Droplet == nil || got.Droplet.ID != droplet || got.RegionSlug != "nyc3" || got.ReservedAt.IsZero() {
+			t.Errorf("got %+v", got)
+		}
+		_, err := c.ReservedIPV6s.Delete(ctx, ip)
+		fails(t, http.StatusUnprocessableEntity, err)
+		a.wait(int64(ok(c.ReservedIPV6Actions.Unassign(ctx, ip))(t).ID))
+		if list := ok(c.ReservedIPV6s.List(ctx, nil))(t); len(list) != 1 || list[0].IP != ip || list[0].Droplet != nil {
+			t.Errorf("got %v", list)
+		}
+		res, err := c.ReservedIPV6s.Delete(ctx, ip)
+		done(t, res, err)
+	})
+}
