@@ -46,6 +46,13 @@ func each(t *testing.T, test func(t *testing.T, s *server)) {
 	}
 }
 
+// eachAlone runs a test against one server for each kind of database that no
+// other test uses.
+func eachAlone(t *testing.T, test func(t *testing.T, s *server)) {
+	t.Helper()
+	databasetest.Each(t, func(t *testing.T, c database.Config) { test(t, start(t, c)) })
+}
+
 // alone starts a server that no other test uses, on SQLite.
 func alone(t testing.TB) *server {
 	t.Helper()

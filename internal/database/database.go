@@ -46,6 +46,7 @@ type DB struct {
 
 	path     string // of SQLite's file
 	observer atomic.Pointer[func(writes int)]
+	watcher  atomic.Pointer[func(ctx context.Context, statement string)]
 }
 
 // Open opens a database and checks that it answers.

@@ -11,6 +11,17 @@ import (
 // had. It is called where the next writes wait, so it has to be quick.
 func (db *DB) ObserveCommits(f func(writes int)) { db.observer.Store(&f) }
 
+// ObserveStatements makes f be called before each statement, with the context
+// of what asked for it, so that what one request costs can be told from what
+// else goes on.
+func (db *DB) ObserveStatements(f func(ctx context.Context, statement string)) { db.watcher.Store(&f) }
+
+func (t *Tx) begins(statement string) {
+	if f := t.db.watcher.Load(); f != nil {
+		(*f)(t.ctx, statement)
+	}
+}
+
 func (db *DB) committed(writes int) {
 	if f := db.observer.Load(); f != nil && writes > 0 {
 		(*f)(writes)

@@ -150,6 +150,7 @@ func (t *Tx) OnCommit(f func()) { t.onCommit = append(t.onCommit, f) }
 
 // Exec runs a statement and returns how many rows it changed.
 func (t *Tx) Exec(query string, args ...any) (int64, error) {
+	t.begins(query)
 	res, err := t.conn.ExecContext(t.ctx, query, args...)
 	if err != nil {
 		return 0, t.fail(err)
@@ -203,6 +204,7 @@ func AllOf[T any](t *Tx, n int64, scan func(Scanner) (T, error), query string, a
 const maxRoom = 1024
 
 func each[T any](t *Tx, all []T, scan func(Scanner) (T, error), most int, query string, args []any) ([]T, error) {
+	t.begins(query)
 	rows, err := t.conn.QueryContext(t.ctx, query, args...)
 	if err != nil {
 		return nil, t.fail(err)
