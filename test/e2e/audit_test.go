@@ -187,16 +187,16 @@ func (a *auditor) checkActions() {
 		if err != nil {
 			a.find("%v", err)
 		}
-		if p.status == "errored" && !p.disturbed() {
+		if p.status == "errored" {
 			a.judgeErrored(p)
 		}
 	}
 }
 
-// judgeErrored decides about an action that failed undisturbed: only a fault
-// may make it. A Droplet whose create failed is gone.
+// judgeErrored decides about an action that failed: only a fault may make it
+// where no destroy did. A Droplet whose create failed is gone.
 func (a *auditor) judgeErrored(p *promise) {
-	if !a.faulty {
+	if !a.faulty && !p.disturbed() {
 		a.find("%s: action %s is errored", p.what, p.id)
 		return
 	}

@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 					return name == kind, nil
 				},
 				RequireUniqueNames: true,
-				Deadline:           time.Now().Add(2 * time.Minute),
+				Deadline:           time.Now().Add(10 * time.Minute),
 			})
 		})
 	}
