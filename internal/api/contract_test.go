@@ -138,7 +138,7 @@ func (w *watch) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
-	noteGodo(res.StatusCode)
+	noteGodo(req)
 	for _, problem := range w.check(req, res, body) {
 		w.t.Errorf("%s %s: %s\n%d %s", req.Method, req.URL, problem, res.StatusCode, body)
 	}
@@ -177,7 +177,11 @@ func (w *watch) check(req *http.Request, res *http.Response, body []byte) (probl
 		problem("%v", err)
 	}
 	if c != nil {
-		problems = append(problems, c.check(req, res, body)...)
+		found := c.check(req, res, body)
+		if len(found) == 0 {
+			c.noteCovered(w.t, req, res.StatusCode)
+		}
+		problems = append(problems, found...)
 	}
 	return append(problems, fitsOwn(req, res, body)...)
 }

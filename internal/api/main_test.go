@@ -148,13 +148,16 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	run.end()
 	if code == 0 && allRan() {
-		code = max(reportUnusedDeviations(), reportUnusedGodo())
+		code = max(reportUnusedDeviations(), reportUnusedGodo(), reportCoverage())
 	}
 	os.Exit(code)
 }
 
 // allRan reports whether no flag chose among the tests.
 func allRan() bool {
+	if testing.Short() {
+		return false
+	}
 	for _, name := range []string{"run", "skip", "list", "fuzz"} {
 		if flag.Lookup("test."+name).Value.String() != "" {
 			return false
