@@ -1,6 +1,7 @@
 # make run    build the server and serve on http://127.0.0.1:7480 (ARGS='--flag value' are passed on)
 # make test   run every test, PostgreSQL included (PKG=./internal/store TESTFLAGS='-run Name' narrow it down)
 # make test-clients  drive the built binary with the clients that people use
+# make fuzz   send what no test thought of for FUZZTIME, 20s by default (FUZZ_COVERAGE=on: guided by coverage, for longer runs)
 # make lint   check the formatting and what the linters find
 # make bench  measure the built binary, each figure beside a yardstick of the same run (ARGS are passed on)
 
@@ -13,7 +14,7 @@ LDFLAGS := -s -w -X github.com/cistern-cloud/cistern/internal/cli.version=$(VERS
 # Go's own stamp fails in a checkout that someone else owns, as in many containers; the version is stamped above.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
-.PHONY: build run test test-clients lint bench clean
+.PHONY: build run test test-clients fuzz lint bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cistern ./cmd/cistern
@@ -28,6 +29,9 @@ test:
 test-clients:
 	@RACE=off scripts/with-clients scripts/test $(TESTFLAGS) ./test/clients
 	@RACE=off scripts/test $(TESTFLAGS) -run Godo ./internal/api
+
+fuzz:
+	@scripts/fuzz
 
 lint:
 	@unformatted=$$(gofmt -l .); \
