@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -92,6 +93,9 @@ type tagRequest struct {
 func (c *call) tagName() (string, error) {
 	var in tagRequest
 	if err := c.decode(&in); err != nil {
+		if e, is := errors.AsType[*cloud.Error](err); is && e.Code == cloud.CodeBadRequest {
+			return "", &rootCauseError{e, e.Message} // all of the family's are in that shape
+		}
 		return "", err
 	}
 	if err := cloud.CheckTag(in.Name); err != nil {

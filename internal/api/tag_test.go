@@ -220,3 +220,14 @@ func TestGodoTags(t *testing.T) {
 		done(t, res, err)
 	})
 }
+
+// A body that cannot be read is refused in the shape of the family's errors.
+func TestUnreadableTagHasACause(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		const text = "error parsing request body: it is not a JSON object"
+		got := s.newAccount(t).post("/v2/tags", "[]")
+		got.refused(http.StatusBadRequest, cloud.CodeBadRequest, text)
+		got.shows("error", `"`+text+`"`)
+		got.shows("root_causes", `["rpc error: code = InvalidArgument desc = `+text+`"]`)
+	})
+}
