@@ -122,7 +122,7 @@ func readState(r io.Reader) (state control.State, err error) {
 	if _, err := from.Token(); !errors.Is(err, io.EOF) {
 		return state, errors.New("this is not what cistern state export writes: there is something after its end")
 	}
-	return state, nil
+	return state, state.Check()
 }
 
 // seed gives the first account of an ephemeral server what a file has, and moves

@@ -139,7 +139,7 @@ var odd = []string{
 	`UPDATE droplet_buckets SET gpu = TRUE, droplets = 1`,
 	`INSERT INTO droplet_buckets SELECT account_id, FALSE, bucket, 2 FROM droplet_buckets`,
 	`UPDATE actions SET undo_error = 'stuck', undoing = TRUE, cancelled = TRUE, step = 'copy', waits_for = 7, attempt = 3,
-		failing_since = 9007199254740993, lease = 5, leased_by = 'somebody', leased_until = 9 WHERE type = 'snapshot'`,
+		failing_since = 12345, lease = 9007199254740993, leased_by = 'somebody', leased_until = 9 WHERE type = 'snapshot'`,
 	`UPDATE firewall_machines SET pending = TRUE, attempt = 2, failed = TRUE, due_at = 4`,
 	`INSERT INTO firewall_changes SELECT f.id, d.id, TRUE, 3 FROM firewalls f, droplets d WHERE d.name = 'db-1'`,
 	`UPDATE destroys SET error = 'it does not go'`,

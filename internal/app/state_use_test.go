@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/control"
@@ -87,7 +89,8 @@ func TestImportedStateCanBeUsed(t *testing.T) {
 func TestStateWithAnImageGivenAway(t *testing.T) {
 	source := makeScene(t)
 	change(t, source,
-		`INSERT INTO accounts SELECT 2000000, 'u', 'Ann', 'ann@example.com', 'p', 1, 1, 1, 0, 0, 0, 0, 0 FROM accounts`,
+		`INSERT INTO accounts SELECT 2000000, 'f0e1d2c3-0000-4000-8000-000000000001', 'Ann', 'ann@example.com',
+			'f0e1d2c3-0000-4000-8000-000000000002', 1, 1, 1, 0, 0, 0, 0, 0 FROM accounts`,
 		`UPDATE droplets SET image_id = (SELECT id FROM images WHERE name = 'before') WHERE name = 'other'`,
 		`DELETE FROM tagged WHERE kind = 'image'`,
 		`UPDATE images SET account_id = 2000000, source_droplet_id = 0 WHERE name = 'before'`)
@@ -211,7 +214,13 @@ func TestSeed(t *testing.T) {
 	if now := fmt.Sprint((&scene{t, s}).ask("GET", "/_sim/clock", "")["ahead"]); !strings.HasPrefix(now, "240h") {
 		t.Errorf("the clock is ahead by %s", now)
 	}
+	late := filepath.Join(t.TempDir(), "late.json")
+	text := `{"cistern_state":1,"at":"9999-01-01T00:00:00Z","rows":{}}`
+	if err := os.WriteFile(late, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for seed, want := range map[string]string{
+		late:                                    "--seed " + late + ": at: it is 9999-01-01T00:00:00Z, and has to be between",
 		filepath.Join(t.TempDir(), "none.json"): "--seed: open ",
 		"state_test.go":                         "--seed state_test.go: this is not what cistern state export writes",
 	} {
@@ -286,6 +295,54 @@ func TestImportRefused(t *testing.T) {
 		"an address":      {row("droplets", 0, "public_ipv4", "10.0.0.1"), `droplets[0].public_ipv4: it is "10.0.0.1", and has to be "198.18.0.2" at its place`},
 		"a reserved IP":   {row("reserved_ips", 0, "host", 5), "reserved_ips[0].ip: it is "},
 		"a range":         {row("vpcs", 0, "last_address", 5), "vpcs[0]: first_address and last_address of "},
+		"a reserved IPv6": {row("reserved_ipv6s", 0, "ip", "2001:db8:ffff:1::f4241"), `reserved_ipv6s[0].ip: it is "2001:db8:ffff:1::f4241", and has to be one such as "2001:db8:ffff:1::`},
+		"no IPv6":         {row("reserved_ipv6s", 0, "ip", "ten"), `reserved_ipv6s[0].ip: it is "ten"`},
+		"a public IPv6":   {row("droplets", 0, "public_ipv6", "2001:db8:0:1::1"), `droplets[0].public_ipv6: it is "2001:db8:0:1::1", and has to be "2001:db8:0:1::f:4240" at its place`},
+		"a gateway":       {row("droplets", 0, "ipv6_gateway", "2001:db8::1"), `droplets[0].ipv6_gateway: it is "2001:db8::1"`},
+		"IPv6 by halves":  {row("droplets", 0, "ipv6", false), `, and has to be "" at its place`},
+		"too early":       {func(s *control.State) { s.At = time.Time{} }, "at: it is 0001-01-01T00:00:00Z, and has to be between 1970-01-01T00:00:00Z and 2200-01-01T00:00:00Z"},
+		"too late":        {func(s *control.State) { s.At = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }, "at: it is 9999-01-01T00:00:00Z, and has to be"},
+		"a limit":         {row("accounts", 0, "droplet_limit", -5), "accounts[0].droplet_limit: it is -5, and has to be between 0 and "},
+		"no email":        {row("accounts", 0, "email", ""), `accounts[0].email: "" is no email address`},
+		"no UUID":         {row("accounts", 0, "uuid", "zzz"), `accounts[0].uuid: "zzz" is no UUID`},
+		"a project":       {row("accounts", 0, "project_id", "x"), `accounts[0].project_id: "x" is no UUID`},
+		"a key's name":    {row("ssh_keys", 0, "name", ""), "ssh_keys[0].name: a key needs a name"},
+		"a key":           {row("ssh_keys", 0, "public_key", "x"), "ssh_keys[0].fingerprint: that of its public_key: Key invalid"},
+		"a fingerprint":   {row("ssh_keys", 0, "fingerprint", "x"), `ssh_keys[0].fingerprint: it is "x", and has to be "`},
+		"a VPC's name":    {row("vpcs", 0, "name", "a b"), `vpcs[0].name: name "a b": VPC names have`},
+		"a public range":  {row("vpcs", 0, "ip_range", "8.8.8.0/24"), "vpcs[0].ip_range: ip_range 8.8.8.0/24 is not private"},
+		"an overlap": {func(s *control.State) {
+			vpcs := s.Rows["vpcs"]
+			named := func(name string) store.StateRow {
+				return vpcs[slices.IndexFunc(vpcs, func(v store.StateRow) bool { return v["name"] == name })]
+			}
+			for _, column := range []string{"ip_range", "first_address", "last_address"} {
+				named("outer")[column] = named("inner")[column]
+			}
+		}, " overlaps with "},
+		"with itself":         {func(s *control.State) { s.Rows["vpc_peerings"][0]["peer_id"] = s.Rows["vpc_peerings"][0]["vpc_id"] }, "vpc_peerings[0].peer_id: a VPC has no peering with itself"},
+		"an image's name":     {row("images", 0, "name", ""), "images[0].name: Name is invalid"},
+		"a hostname":          {row("droplets", 0, "name", "a b\n"), "droplets[0].name: Only valid hostname characters"},
+		"memory":              {row("droplets", 0, "memory", -1), "droplets[0].memory: it is -1, and has to be between 0 and "},
+		"no disk":             {row("droplets", 0, "disk", 0), "droplets[0].disk: it is 0, and has to be 1 or more"},
+		"a time":              {row("droplets", 0, "created_at", int64(9e18)), "droplets[0].created_at: 9000000000000000000 is no time between 1970-01-01T00:00:00Z and 2250-01-01T00:00:00Z"},
+		"a negative time":     {row("tags", 0, "created_at", -1), "tags[0].created_at: -1 is no time"},
+		"a backup plan":       {row("droplets", 0, "backup_plan", "hourly"), "droplets[0]: backup_policy.plan must be daily or weekly"},
+		"a backup's hour":     {row("droplets", 0, "backup_hour", 77), "droplets[0]: backup_policy.hour must be one of"},
+		"a daily day":         {row("droplets", 0, "backup_plan", "daily"), `droplets[0]: with the backup_plan daily, backup_weekday is "SAT", and has to be ""`},
+		"a day of no plan":    {row("droplets", 0, "backup_plan", ""), "droplets[0]: without a backup_plan"},
+		"user data":           {row("droplets", 0, "user_data", strings.Repeat("x", cloud.MaxUserData+1)), "droplets[0].user_data: it has 65537 bytes"},
+		"a Droplet's key":     {row("droplets", 0, "public_keys", `["x"]`), "droplets[0].public_keys: Key invalid"},
+		"a volume's name":     {row("volumes", 0, "name", "A"), "volumes[0]: name must start with"},
+		"a filesystem":        {row("volumes", 0, "filesystem_type", "fat"), "volumes[0]: filesystem_type must be ext4 or xfs"},
+		"a snapshot's volume": {row("volume_snapshots", 0, "min_disk_size", 0), "volume_snapshots[0].min_disk_size: size_gigabytes must be between"},
+		"a fraction of none":  {row("volume_snapshots", 0, "size_gigabytes", -0.5), "volume_snapshots[0].size_gigabytes: it is -0.5, and has to be between"},
+		"a folded name":       {row("tags", 0, "folded", "Web"), `tags[0].folded: it is "Web", and has to be "web"`},
+		"a firewall's name":   {row("firewalls", 0, "name", "-"), "firewalls[0].name: invalid name"},
+		"a rule":              {row("firewalls", 0, "inbound", `[{"protocol":"xx","ports":"zz"}]`), "firewalls[0].inbound: you specified an invalid protocol"},
+		"a rule in capitals":  {row("firewalls", 0, "outbound", `[{"protocol":"TCP","ports":"all"}]`), `firewalls[0].outbound: rule 0 has to be of protocol "tcp", ports "0" and action "allow"`},
+		"no mention":          {func(s *control.State) { s.Rows["firewall_mentions"] = nil }, "firewalls[0]: its rules name the droplet 1000001, which is not among firewall_mentions"},
+		"a mention":           {row("firewalls", 0, "inbound", "[]"), "firewall_mentions[0]: no rule of its firewall names the "},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

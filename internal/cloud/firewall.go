@@ -94,13 +94,21 @@ var firewallNamePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]+$`)
 // Check refuses a firewall that could not be one, whatever there is in the
 // account, and writes its rules as they are kept.
 func (f *Firewall) Check() error {
-	if len(f.Name) > maxFirewallName || !firewallNamePattern.MatchString(f.Name) {
-		return Invalid("invalid name")
+	if err := CheckFirewallName(f.Name); err != nil {
+		return err
 	}
 	if len(f.Inbound)+len(f.Outbound) == 0 {
 		return Invalid("must have at least one rule")
 	}
 	return CheckFirewallRules(f.Inbound, f.Outbound)
+}
+
+// CheckFirewallName refuses what cannot be a firewall's name.
+func CheckFirewallName(name string) error {
+	if len(name) > maxFirewallName || !firewallNamePattern.MatchString(name) {
+		return Invalid("invalid name")
+	}
+	return nil
 }
 
 // CheckFirewallRules refuses rules that could not be ones, and writes the others

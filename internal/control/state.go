@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +22,19 @@ type State struct {
 	// At is the time at which it was like that, of the cloud that it was in.
 	At   time.Time       `json:"at"`
 	Rows store.StateRows `json:"rows"`
+}
+
+// Check refuses a state of another version, and one of a time that no cloud
+// comes to.
+func (s State) Check() error {
+	if s.Version != StateVersion {
+		return fmt.Errorf("cistern_state is %d, and this version of cistern reads %d", s.Version, StateVersion)
+	}
+	if begins := time.Unix(0, 0); s.At.Before(begins) || s.At.After(clockEnds) {
+		return fmt.Errorf("at: it is %s, and has to be between %s and %s",
+			s.At.Format(time.RFC3339), cloud.FormatTime(begins), cloud.FormatTime(clockEnds))
+	}
+	return nil
 }
 
 // States takes accounts from one cloud to another. The commands of the binary
@@ -72,8 +84,8 @@ func errRunning(running []store.Operation) error {
 // Import gives an account that has nothing what a state has, all of it or
 // nothing. IDs and addresses stay what they were.
 func (s States) Import(ctx context.Context, account int64, state State) error {
-	if state.Version != StateVersion {
-		return fmt.Errorf("cistern_state is %d, and this version of cistern reads %d", state.Version, StateVersion)
+	if err := state.Check(); err != nil {
+		return err
 	}
 	err := s.Store.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.LockAccount(account); err != nil {
@@ -89,7 +101,7 @@ func (s States) Import(ctx context.Context, account int64, state State) error {
 		if err := tx.ImportState(account, s.Tables, state.Rows); err != nil {
 			return err
 		}
-		if err := checkAddresses(state.Rows); err != nil {
+		if err := checkRows(state.Rows); err != nil {
 			return err
 		}
 		catalog, err := tx.Catalog()
@@ -114,42 +126,4 @@ func errNotEmpty(account int64, counts map[string]int64) error {
 	}
 	return fmt.Errorf("account %d has something already: %s; import into one that has nothing, such as of cistern account create",
 		account, strings.Join(has, ", "))
-}
-
-// checkAddresses finds addresses that are not those of their place: another's
-// could have the same.
-func checkAddresses(rows store.StateRows) error {
-	ranges := map[any]string{}
-	for i, v := range rows["vpcs"] {
-		prefix, err := netip.ParsePrefix(fmt.Sprint(v["ip_range"]))
-		if err != nil {
-			return fmt.Errorf("vpcs[%d].ip_range: %w", i, err)
-		}
-		first, last := cloud.RangeBounds(prefix)
-		if v["first_address"] != first || v["last_address"] != last {
-			return fmt.Errorf("vpcs[%d]: first_address and last_address of %s are %d and %d", i, prefix, first, last)
-		}
-		ranges[v["id"]] = prefix.String()
-	}
-	for i, d := range rows["droplets"] {
-		private, err := cloud.PrivateIPv4(ranges[d["vpc_id"]], d["private_host"].(int64))
-		if err != nil {
-			return fmt.Errorf("droplets[%d].vpc_id: %w", i, err)
-		}
-		public := ""
-		if host, has := d["public_host"].(int64); has {
-			public = cloud.PublicIPv4(host)
-		}
-		for column, want := range map[string]string{"vpc_range": ranges[d["vpc_id"]], "private_ipv4": private, "public_ipv4": public} {
-			if d[column] != want {
-				return fmt.Errorf("droplets[%d].%s: it is %q, and has to be %q at its place", i, column, d[column], want)
-			}
-		}
-	}
-	for i, r := range rows["reserved_ips"] {
-		if want := cloud.ReservedIPv4(r["host"].(int64)); r["ip"] != want {
-			return fmt.Errorf("reserved_ips[%d].ip: it is %q, and has to be %q at its place", i, r["ip"], want)
-		}
-	}
-	return nil
 }

@@ -3,6 +3,8 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -66,6 +68,10 @@ func (c *MovableClock) MoveTo(ctx context.Context, at time.Time) error {
 	by := at.Sub(c.Now())
 	if by <= 0 {
 		return nil
+	}
+	// Durations wrap around, and time would go back.
+	if c.Ahead() > math.MaxInt64-time.Microsecond-by {
+		return fmt.Errorf("the clock cannot be moved as far as %s", at)
 	}
 	// Whole microseconds are kept, and it must not stop short.
 	ahead := (c.Ahead() + by + time.Microsecond - 1).Truncate(time.Microsecond)

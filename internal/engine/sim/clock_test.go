@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -51,5 +52,14 @@ func TestMovableClock(t *testing.T) {
 		want(8 * 24 * time.Hour)
 		clock = begin()
 		want(8 * 24 * time.Hour)
+		for _, at := range []time.Time{
+			time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), // further than a Duration
+			now.Add(math.MaxInt64),                      // the sum would be
+		} {
+			if err := clock.MoveTo(t.Context(), at); err == nil {
+				t.Errorf("it was moved to %s, and is at %s", at, clock.Now())
+			}
+			want(8 * 24 * time.Hour)
+		}
 	})
 }
