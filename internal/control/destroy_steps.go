@@ -320,12 +320,15 @@ func (p *Plane) destroyMachine(ctx context.Context, run *op.Run[destroyArgs]) er
 }
 
 func (p *Plane) saveDestroyed(tx *store.Tx, run *op.Run[destroyArgs]) error {
+	if err := tx.LockAccount(run.Account); err != nil {
+		return err
+	}
 	t, err := readTarget(tx, run.Account, run.Args)
 	if err != nil {
 		return err
 	}
 	if !t.gone {
-		if err := tx.DeleteDroplet(run.Args.Droplet); err != nil {
+		if err := tx.DeleteDroplet(run.Account, run.Args.Droplet); err != nil {
 			return err
 		}
 		t.destroy.DestroyedAt = tx.Now
@@ -335,12 +338,15 @@ func (p *Plane) saveDestroyed(tx *store.Tx, run *op.Run[destroyArgs]) error {
 
 // saveNotDestroyed gives the Droplet back to its owner, off and usable.
 func (p *Plane) saveNotDestroyed(tx *store.Tx, run *op.Run[destroyArgs]) error {
+	if err := tx.LockAccount(run.Account); err != nil {
+		return err
+	}
 	t, err := readTarget(tx, run.Account, run.Args)
 	if err != nil {
 		return err
 	}
 	if !t.gone {
-		if err := tx.MarkDroplet(run.Args.Droplet, 0); err != nil {
+		if err := tx.UnmarkDroplet(run.Account, run.Args.Droplet); err != nil {
 			return err
 		}
 	}

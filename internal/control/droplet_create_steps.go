@@ -81,6 +81,9 @@ func (p *Plane) saveNewDroplet(tx *store.Tx, run *op.Run[createArgs]) error {
 // dropNewDroplet removes a Droplet whose create failed. One that is about to be
 // destroyed is left to its destroy.
 func (p *Plane) dropNewDroplet(tx *store.Tx, run *op.Run[createArgs]) error {
+	if err := tx.LockAccount(run.Account); err != nil {
+		return err
+	}
 	d, err := tx.LockDroplet(run.Account, run.Args.Droplet)
 	switch {
 	case cloud.IsNotFound(err) || err == nil && d.DestroyedBy != 0:
@@ -88,5 +91,5 @@ func (p *Plane) dropNewDroplet(tx *store.Tx, run *op.Run[createArgs]) error {
 	case err != nil:
 		return err
 	}
-	return tx.DeleteDroplet(d.ID)
+	return tx.DeleteDroplet(d.Account, d.ID)
 }

@@ -63,5 +63,8 @@ func (p *Plane) removeIPv6(ctx context.Context, run *op.Run[ipv6Args]) error {
 }
 
 func (p *Plane) saveIPv6(tx *store.Tx, run *op.Run[ipv6Args]) error {
+	if err := tx.LockAccount(run.Account); err != nil {
+		return err
+	}
 	return tx.SetDropletIPv6(run.Args.Droplet, run.Args.IP, run.Args.Gateway)
 }

@@ -93,6 +93,9 @@ func (p *Plane) withTagged(ctx context.Context, who cloud.Actor, tag string, ver
 		}
 		found := 0
 		err = p.store.Write(ctx, func(tx *store.Tx) error {
+			if err := tx.LockAccount(who.Account); err != nil {
+				return err
+			}
 			if err := tx.LockTag(who.Account, tag); err != nil {
 				return err
 			}

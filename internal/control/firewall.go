@@ -27,6 +27,9 @@ func (p *Plane) CreateFirewall(ctx context.Context, who cloud.Actor, n cloud.Fir
 	}
 	n.ID, n.Account = cloud.NewUUID(), who.Account
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		n.CreatedAt = tx.Now
 		fresh, err := resolveFirewall(tx, n)
 		if err != nil {
@@ -190,6 +193,9 @@ func (p *Plane) ReplaceFirewall(ctx context.Context, who cloud.Actor, id string,
 // DeleteFirewall deletes a firewall. Its Droplets lose its rules soon after.
 func (p *Plane) DeleteFirewall(ctx context.Context, who cloud.Actor, id string) error {
 	return p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		if _, err := foundFirewall(tx.LockFirewall(who.Account, id)); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ const (
 	// A Droplet whose rules cannot be applied is tried again after the first of
 	// these, then after longer, up to the second.
 	firewallRetry     = 2 * time.Second
-	firewallLastRetry = 2 * time.Minute
+	firewallLastRetry = time.Hour
 	// firewallPatience is how many failures in a row a firewall waits for before
 	// it is shown as failed. It is tried again all the same.
 	firewallPatience = 5
@@ -91,6 +91,9 @@ func (p *Plane) applyFirewall(ctx context.Context, m store.FirewallMachine) erro
 }
 
 func (p *Plane) recordFirewall(tx *store.Tx, m store.FirewallMachine, progress engine.Progress, err error) error {
+	if err := tx.LockAccount(m.Account); err != nil {
+		return err
+	}
 	switch {
 	case err == nil && progress.Done:
 		return tx.FirewallApplied(m)
@@ -99,9 +102,11 @@ func (p *Plane) recordFirewall(tx *store.Tx, m store.FirewallMachine, progress e
 	}
 	m.Attempt++
 	failed := engine.IsFinal(err) || m.Attempt >= firewallPatience
-	wait := min(firewallRetry<<min(m.Attempt-1, 10), firewallLastRetry)
-	p.log.Warn("a Droplet's firewall rules could not be applied; will try again",
-		"droplet", m.Droplet, "attempt", m.Attempt, "after", wait, "error", err)
+	wait := min(firewallRetry<<min(m.Attempt-1, 11), firewallLastRetry)
+	if m.Attempt&(m.Attempt-1) == 0 { // the first time, and then ever more rarely
+		p.log.Warn("a Droplet's firewall rules could not be applied; will try again",
+			"droplet", m.Droplet, "attempt", m.Attempt, "after", wait, "error", err)
+	}
 	return tx.PutOffFirewall(m, tx.Now.Add(wait), failed)
 }
 

@@ -6,9 +6,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/database/databasetest"
 	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/store"
 )
@@ -263,7 +268,7 @@ func TestFirewallTriesAgain(t *testing.T) {
 					c.clock.advanceTo(at)
 				}
 				want := []string{
-					"waiting 1.5s", "failed 2s", "failed 4s", "failed 8s", "failed 16s", "failed 32s", "failed 1m4s", "failed 2m0s",
+					"waiting 1.5s", "failed 2s", "failed 4s", "failed 8s", "failed 16s", "failed 32s", "failed 1m4s", "failed 2m8s",
 				}
 				if transient {
 					want[1], want[2], want[3], want[4] = "waiting 2s", "waiting 4s", "waiting 8s", "waiting 16s"
@@ -333,6 +338,85 @@ func TestDestroyedDropletLeavesItsFirewalls(t *testing.T) {
 		if !slices.Equal(got.Droplets, []int64{keep.ID}) || !slices.Equal(got.Inbound[0].Peers.Droplets, []int64{keep.ID}) {
 			c.Errorf("the firewall has %v and its rule names %v", got.Droplets, got.Inbound[0].Peers.Droplets)
 		}
+	})
+}
+
+// Droplets whose tag a rule names are destroyed at once, beside creates with that
+// tag, and no transaction is given up for another.
+func TestTaggedDropletsGoAtOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, config database.Config) {
+		c := newCloud(t, config, "0")
+		names := make([]string, 10)
+		for i := range names {
+			names[i] = fmt.Sprint("web-", i)
+		}
+		n := newDroplet(names...)
+		n.Tags = []string{"web"}
+		c.create(n)
+		c.create(n)
+		f := newFirewall("edge", cloud.FirewallTargets{Tags: []string{"web"}})
+		f.Tags = []string{"web"}
+		c.addFirewall(f)
+		c.settle()
+		ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+		var removals atomic.Int64
+		c.db.ObserveStatements(func(_ context.Context, statement string) {
+			if strings.HasPrefix(statement, "DELETE FROM droplets ") {
+				removals.Add(1)
+			}
+		})
+		if err := c.plane.DeleteTaggedDroplets(ctx, c.who, "web"); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		all.Go(func() { c.plane.Runner().Run(ctx) })
+		n.Names = names[:1]
+		for range 5 {
+			if _, _, err := c.plane.CreateDroplets(ctx, c.who, n); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := c.plane.Runner().Settle(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		all.Wait()
+		if got := removals.Load(); got != 2*20 { // each is rehearsed
+			t.Errorf("20 Droplets were removed in %d tries", got/2)
+		}
+		c.settle()
+		if left := c.query(`SELECT COUNT(*) FROM droplets`); left != 5 {
+			t.Errorf("%d Droplets are left", left)
+		}
+		c.checkWorld()
+	})
+}
+
+// A Droplet that is being destroyed gets no rules any more, and the latest ones
+// if it stays after all.
+func TestDestroyedDropletGetsNoRules(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		d := c.addDroplet("web")
+		n := newFirewall("edge", anywhere)
+		n.Droplets = []int64{d.ID}
+		f := c.addFirewall(n)
+		c.settle()
+		c.addFault(engine.Fault{Operation: "machine.destroy", Error: "no", Times: 1})
+		if err := c.plane.DeleteDroplet(c.Context(), c.who, d.ID); err != nil {
+			c.Fatal(err)
+		}
+		n.Inbound[0].Ports = "80"
+		if _, err := c.plane.ReplaceFirewall(c.Context(), c.who, f.ID, n); err != nil {
+			c.Fatal(err)
+		}
+		if at, err := c.plane.nextFirewall(c.Context()); err != nil || !at.IsZero() {
+			c.Errorf("rules are due at %s, %v", at, err)
+		}
+		c.settle()
+		if got := c.filter(d.ID); got != "tcp/80[0.0.0.0/0]" {
+			c.Errorf("a Droplet that stays has %s", got)
+		}
+		c.checkWorld()
 	})
 }
 

@@ -65,6 +65,9 @@ func (p *Plane) ImportImage(ctx context.Context, who cloud.Actor, n NewImage) (i
 		return image, err
 	}
 	err = p.store.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		image = cloud.Image{
 			ID: id, Account: who.Account, Name: n.Name, Type: cloud.ImageCustom, Status: cloud.ImageNew,
 			Distribution: cloud.CustomDistribution(n.Distribution), Description: n.Description,

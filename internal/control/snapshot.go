@@ -36,6 +36,9 @@ func (p *Plane) SnapshotVolume(ctx context.Context, who cloud.Actor, volume, nam
 	}
 	id := cloud.NewUUID()
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		v, err := tx.LockVolume(who.Account, volume)
 		if err != nil {
 			return err

@@ -49,6 +49,9 @@ func (p *Plane) RenameTag(ctx context.Context, who cloud.Actor, from, to string)
 		return tag, err
 	}
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		if err := tx.LockTag(who.Account, from); err != nil {
 			return err
 		}
@@ -68,6 +71,9 @@ func (p *Plane) RenameTag(ctx context.Context, who cloud.Actor, from, to string)
 // DeleteTag removes a tag, also from all that bears it.
 func (p *Plane) DeleteTag(ctx context.Context, who cloud.Actor, name string) error {
 	return p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		if err := tx.LockTag(who.Account, name); err != nil {
 			return err
 		}
@@ -92,6 +98,9 @@ func (p *Plane) eachTagged(ctx context.Context, who cloud.Actor, name string, re
 	change func(tx *store.Tx, account int64, name string, kind cloud.Kind, ids []string) error,
 ) error {
 	return p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		if err := tx.LockTag(who.Account, name); err != nil {
 			return err
 		}

@@ -171,6 +171,9 @@ func (p *Plane) detachAgain(ctx context.Context, run *op.Run[attachArgs]) error 
 
 func (p *Plane) saveAttached(tx *store.Tx, run *op.Run[attachArgs]) error {
 	volume := cloud.Ref{Kind: cloud.KindVolume, ID: run.Args.Volume}
+	if err := tx.LockAccount(run.Account); err != nil {
+		return err
+	}
 	if _, err := tx.Tag(run.Account, volume, run.Args.Tags); err != nil {
 		return err
 	}

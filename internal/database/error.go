@@ -21,7 +21,8 @@ var (
 	ErrUnique = errors.New("the value is already there")
 	// ErrFull is a database that has no room left to write.
 	ErrFull = errors.New("the database has no space left")
-	// ErrBusy is a database locked by somebody else for too long.
+	// ErrBusy is a database locked by somebody else for too long, or one that
+	// gave a transaction up for another each time it was tried.
 	ErrBusy = errors.New("the database is busy")
 	// ErrDown is a server that cannot be reached or is about to stop.
 	ErrDown = errors.New("the database does not answer")

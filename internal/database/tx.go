@@ -54,8 +54,11 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	ctx = context.WithoutCancel(ctx)
 	for try := 1; ; try++ {
 		err := db.writePostgres(ctx, fn)
-		if !isRetryable(err) || try == writeTries {
+		if !isRetryable(err) {
 			return err
+		}
+		if try == writeTries {
+			return fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		time.Sleep(time.Duration(try) * time.Millisecond)
 	}
@@ -235,6 +238,15 @@ func Value[T any](row Scanner) (T, error) {
 func (t *Tx) ForUpdate() string {
 	if t.db.postgres {
 		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// ForTurn is ForUpdate for a row whose lock others wait for, but which rows that
+// refer to it may still be added to: foreign keys do not wait for it.
+func (t *Tx) ForTurn() string {
+	if t.db.postgres {
+		return " FOR NO KEY UPDATE"
 	}
 	return ""
 }

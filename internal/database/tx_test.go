@@ -257,3 +257,16 @@ func TestNowSurvivesTheDatabase(t *testing.T) {
 		}
 	})
 }
+
+// A transaction that PostgreSQL gives up each time says that the database is
+// busy: that is nothing that was wrong with what was asked.
+func TestDeadlocksWithoutEnd(t *testing.T) {
+	db := openNotes(t, databasetest.Config(t, "postgres"))
+	err := db.Write(t.Context(), func(t *database.Tx) error {
+		_, err := t.Exec(`DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$`)
+		return err
+	})
+	if !errors.Is(err, database.ErrBusy) || !database.IsOutage(err) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -184,17 +184,25 @@ func (tx *Tx) RenameDroplet(id int64, name string) error {
 	return err
 }
 
-// MarkDroplet records the accepted destroy that will end a Droplet, or takes
-// the mark back with 0.
+// MarkDroplet records the accepted destroy that will end a Droplet.
 func (tx *Tx) MarkDroplet(id, action int64) error {
 	_, err := tx.t.Exec(`UPDATE droplets SET destroyed_by = $1 WHERE id = $2`, action, id)
 	return err
 }
 
+// UnmarkDroplet takes the mark of a destroy back that failed. The Droplet gets
+// the rules that it has missed meanwhile. The transaction has locked the account.
+func (tx *Tx) UnmarkDroplet(account, id int64) error {
+	if err := tx.MarkDroplet(id, 0); err != nil {
+		return err
+	}
+	return tx.catchUpFirewalls(account, id)
+}
+
 // DeleteDroplet removes a Droplet with its tags. Volumes and reserved IPs that
-// are still its become free.
-func (tx *Tx) DeleteDroplet(id int64) error {
-	left, err := tx.leaveFirewalls(id)
+// are still its become free. The transaction has locked the account.
+func (tx *Tx) DeleteDroplet(account, id int64) error {
+	left, err := tx.leaveFirewalls(account, id)
 	if err != nil {
 		return err
 	}

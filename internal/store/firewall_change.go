@@ -83,11 +83,15 @@ const noteAtOnce = 400
 // noteFirewall notes that Droplets have to learn of a firewall's change.
 func (tx *Tx) noteFirewall(id string, droplets []int64, removing bool) error {
 	for some := range slices.Chunk(droplets, noteAtOnce) {
-		if err := tx.raiseFirewalls(some); err != nil {
+		raised, err := tx.raiseFirewalls(some)
+		if err != nil {
 			return err
 		}
+		if len(raised) == 0 {
+			continue
+		}
 		w := filter{args: []any{id, removing}}
-		addIn(&w, `m.droplet_id IN`, some)
+		addIn(&w, `m.droplet_id IN`, raised)
 		if _, err := tx.t.Exec(`INSERT INTO firewall_changes (firewall_id, droplet_id, removing, version)
 			SELECT CAST($1 AS TEXT), m.droplet_id, CAST($2 AS BOOLEAN), m.version FROM firewall_machines m`+w.where()+`
 			ON CONFLICT (firewall_id, droplet_id) DO UPDATE SET removing = excluded.removing, version = excluded.version`,
@@ -101,14 +105,32 @@ func (tx *Tx) noteFirewall(id string, droplets []int64, removing bool) error {
 	return nil
 }
 
-// raiseFirewalls gives Droplets' rules a new version, which is due at once.
-func (tx *Tx) raiseFirewalls(droplets []int64) error {
+// raiseFirewalls gives Droplets' rules a new version, which is due at once, and
+// returns which Droplets those are: not those that are being destroyed. The
+// transaction has locked the account.
+func (tx *Tx) raiseFirewalls(droplets []int64) ([]int64, error) {
 	w := filter{args: []any{micros(tx.Now)}}
 	addIn(&w, `d.id IN`, droplets)
-	_, err := tx.t.Exec(`INSERT INTO firewall_machines (droplet_id, account_id, version, pending, due_at, attempt, failed)
+	w.add(`d.destroyed_by = 0`)
+	return database.All(tx.t, database.Value[int64], `INSERT INTO firewall_machines (droplet_id, account_id, version, pending, due_at, attempt, failed)
 		SELECT d.id, d.account_id, 1, TRUE, CAST($1 AS BIGINT), 0, FALSE FROM droplets d`+w.where()+` ORDER BY d.id
 		ON CONFLICT (droplet_id) DO UPDATE SET version = firewall_machines.version + 1, pending = excluded.pending,
-		due_at = excluded.due_at, attempt = excluded.attempt, failed = excluded.failed`, w.args...)
+		due_at = excluded.due_at, attempt = excluded.attempt, failed = excluded.failed RETURNING droplet_id`, w.args...)
+}
+
+// catchUpFirewalls raises the rules of a Droplet that may have missed changes,
+// if any firewall ever concerned it.
+func (tx *Tx) catchUpFirewalls(account, droplet int64) error {
+	version, err := tx.FirewallVersion(droplet)
+	if err != nil {
+		return err
+	}
+	_, firewalls, err := tx.Firewalls(account, droplet, cloud.Page{Limit: 1})
+	if err != nil || version == 0 && firewalls == 0 {
+		return err
+	}
+	tx.wakeFirewalls()
+	_, err = tx.raiseFirewalls([]int64{droplet})
 	return err
 }
 
@@ -273,18 +295,15 @@ func (tx *Tx) readdressed(droplet int64) error {
 // leaveFirewalls takes a Droplet that is about to go from all firewalls, and its
 // addresses, which others may get, from the rules that name it or its tags.
 // What it returns is called when the Droplet and its tags are gone.
-func (tx *Tx) leaveFirewalls(droplet int64) (after func() error, err error) {
-	accounts, err := database.All(tx.t, database.Value[int64],
-		`SELECT account_id FROM droplets WHERE id = $1`+tx.t.ForUpdate(), droplet)
-	if err != nil || len(accounts) == 0 {
+func (tx *Tx) leaveFirewalls(account, droplet int64) (after func() error, err error) {
+	if there, err := tx.LockDroplets(account, []int64{droplet}); err != nil || len(there) == 0 {
 		return func() error { return nil }, err
 	}
-	account := accounts[0]
 	mentioning, err := tx.admitting(account, droplet)
 	if err != nil {
 		return nil, err
 	}
-	for _, table := range []string{`firewall_droplets`, `firewall_changes`, `firewall_machines`} {
+	for _, table := range []string{`firewall_machines`, `firewall_changes`, `firewall_droplets`} {
 		if _, err := tx.t.Exec(`DELETE FROM `+table+` WHERE droplet_id = $1`, droplet); err != nil {
 			return nil, err
 		}

@@ -17,8 +17,10 @@ type FirewallMachine struct {
 
 // pendingFirewalls are the Droplets that have to get their rules. One that is
 // created gets them with its machine; what changes in the meantime waits until
-// the machine is there.
-const pendingFirewalls = ` FROM firewall_machines m JOIN droplets d ON d.id = m.droplet_id WHERE m.pending`
+// the machine is there. One that is being destroyed gets none any more, unless
+// that fails.
+const pendingFirewalls = ` FROM firewall_machines m JOIN droplets d ON d.id = m.droplet_id
+	WHERE m.pending AND d.destroyed_by = 0`
 
 // DueFirewalls lists some of the Droplets that are due to get their rules.
 func (tx *Tx) DueFirewalls(most int) ([]FirewallMachine, error) {
