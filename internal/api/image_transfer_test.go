@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -104,6 +105,53 @@ func TestGiveImageAway(t *testing.T) {
 		recipient.get("/v2/snapshots").shows("snapshots.0.name", `"snap"`)
 		recipient.droplet("copy", "image", image)
 		recipient.del(imagePath(image)).empty(http.StatusNoContent)
+	})
+}
+
+// A Droplet shows an image that its account gave away as it was then, whatever
+// those do who have it now.
+func TestDropletOfAnImageGivenAway(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a, b, c := s.newAccount(t), s.newAccount(t), s.newAccount(t)
+		image := a.snapshot(a.droplet("web"), "snap")
+		give := func(from, to *account) {
+			offer := map[string]any{"transfer_id": from.offer(image, to), "recipient_uuid": to.uuid()}
+			to.post(imagePath(image, "/account_transfer/accept"), offer).empty(http.StatusCreated)
+		}
+		shows := func(who *account, droplet int64, name string) {
+			t.Helper()
+			for _, shown := range []*answer{who.get(dropletPath(droplet)), who.get("/v2/droplets?name=copy")} {
+				at := "droplet.image"
+				if !shown.has("droplet") {
+					at = "droplets.0.image"
+				}
+				for field, want := range map[string]string{
+					"id": fmt.Sprint(image), "name": name, "description": `""`, "distribution": `"Debian"`,
+					"type": `"snapshot"`, "status": `"deleted"`, "tags": `[]`, "regions": `[]`, "public": `false`,
+				} {
+					shown.shows(at+"."+field, want)
+				}
+			}
+		}
+		first := a.droplet("copy", "image", image)
+		give(a, b)
+		shows(a, first, `"snap"`)
+		b.put(imagePath(image), map[string]any{"name": "bs"}).is(http.StatusOK)
+		b.tag("secret")
+		b.post("/v2/tags/secret/resources", bearing("image", image)).empty(http.StatusNoContent)
+		second := b.droplet("copy", "image", image)
+		b.get(dropletPath(second)).shows("droplet.image.tags", `["secret"]`)
+		shows(a, first, `"snap"`)
+		give(b, c)
+		c.put(imagePath(image), map[string]any{"name": "cs"}).is(http.StatusOK)
+		shows(a, first, `"snap"`)
+		shows(b, second, `"bs"`)
+		give(c, a)
+		a.get(dropletPath(first)).shows("droplet.image.name", `"cs"`)
+		give(a, c)
+		shows(a, first, `"cs"`)
+		c.del(imagePath(image)).empty(http.StatusNoContent)
+		shows(a, first, `"cs"`)
 	})
 }
 

@@ -56,6 +56,41 @@ type Image struct {
 	// Error says why an image could not be imported.
 	Error     string
 	CreatedAt time.Time
+	// Given is what the image was to those that have given it away.
+	Given []GivenImage
+}
+
+// GivenImage is what a snapshot was to an account when that gave it away, of
+// what a snapshot's owner may change. The names of its fields are those it is
+// stored under.
+type GivenImage struct {
+	Account int64  `json:"account"`
+	Name    string `json:"name"`
+}
+
+// GiveTo makes the image another account's, and keeps what it was to the one
+// that gives it. The Droplet that it was made from and its tags stay behind.
+func (i *Image) GiveTo(account int64) {
+	i.Given = slices.DeleteFunc(i.Given, func(g GivenImage) bool { return g.Account == i.Account || g.Account == account })
+	i.Given = append(i.Given, GivenImage{i.Account, i.Name})
+	i.Account, i.SourceDroplet, i.Tags = account, 0, nil
+}
+
+// ShownTo is the image as an account's Droplets show it. One that the account
+// gave away is gone for it: it shows what it was then, and nothing of what
+// its owner does with it.
+func (i Image) ShownTo(account int64) Image {
+	if i.Account == 0 || i.Account == account {
+		return i
+	}
+	i.Name = ""
+	for _, g := range i.Given {
+		if g.Account == account {
+			i.Name = g.Name
+		}
+	}
+	i.Status, i.SourceDroplet, i.Regions, i.Tags, i.Error, i.Given = ImageDeleted, 0, nil, nil, "", nil
+	return i
 }
 
 // Public reports whether everybody may use the image.

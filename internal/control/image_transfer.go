@@ -93,7 +93,7 @@ func (p *Plane) AcceptImage(ctx context.Context, who cloud.Actor, image, transfe
 		if err != nil {
 			return err
 		}
-		return tx.GiveImage(image, who.Account)
+		return tx.GiveImage(given, who.Account)
 	})
 }
 

@@ -165,7 +165,7 @@ func (p parts) addImages() error {
 	for _, d := range p.byID {
 		for _, i := range images {
 			if i.ID == d.Image.ID {
-				d.Image = i
+				d.Image = i.ShownTo(d.Account)
 			}
 		}
 	}

@@ -7,13 +7,13 @@ import (
 
 var imageColumns = `i.id, i.account_id, i.slug, i.name, i.type, i.kind, i.distribution, i.regions,
 	i.min_disk_size, i.size_gigabytes, i.description, i.status, i.source_droplet_id, i.error, i.created_at,
-	` + tagsOf(cloud.KindImage, "CAST(i.id AS TEXT)")
+	i.given, ` + tagsOf(cloud.KindImage, "CAST(i.id AS TEXT)")
 
 func scanImage(row database.Scanner) (i cloud.Image, err error) {
 	var tags string
 	err = row.Scan(&i.ID, &i.Account, &i.Slug, &i.Name, &i.Type, &i.Kind, &i.Distribution, list[string]{&i.Regions},
 		&i.MinDiskSize, &i.SizeGigabytes, &i.Description, &i.Status, &i.SourceDroplet, &i.Error,
-		moment{&i.CreatedAt}, &tags)
+		moment{&i.CreatedAt}, list[cloud.GivenImage]{&i.Given}, &tags)
 	i.Tags = sorted(tags)
 	return i, err
 }

@@ -32,11 +32,13 @@ func (tx *Tx) withdrawTransfer(image int64) error {
 
 // GiveImage makes an image another account's. Its tags were the former
 // owner's, and so is the Droplet that it was made from.
-func (tx *Tx) GiveImage(id, account int64) error {
-	if _, err := tx.t.Exec(`UPDATE images SET account_id = $1, source_droplet_id = 0 WHERE id = $2`, account, id); err != nil {
+func (tx *Tx) GiveImage(i cloud.Image, account int64) error {
+	i.GiveTo(account)
+	if _, err := tx.t.Exec(`UPDATE images SET account_id = $1, source_droplet_id = $2, given = $3 WHERE id = $4`,
+		i.Account, i.SourceDroplet, jsonText(i.Given), i.ID); err != nil {
 		return err
 	}
-	return tx.untagAll(cloud.KindImage, cloud.FormatID(id))
+	return tx.untagAll(cloud.KindImage, cloud.FormatID(i.ID))
 }
 
 // AccountByEmail finds an account by its email address.

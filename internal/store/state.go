@@ -77,7 +77,7 @@ func StateTables() []StateTable {
 		{
 			// And those that others own by now, but that a Droplet shows.
 			Name: "images", Owned: `(account_id = $1 OR account_id <> 0 AND id IN (SELECT image_id FROM droplets WHERE account_id = $1))`,
-			Owner: "account_id", Key: []string{"id"}, Fixed: map[string]any{"slug": ""},
+			Owner: "account_id", Key: []string{"id"}, Fixed: map[string]any{"slug": "", "given": "[]"},
 			Values: map[string][]string{"type": {"snapshot", "backup", "custom"}, "status": {"available", "deleted"}},
 			JSON:   map[string]any{"regions": []string{}},
 			Refs:   []database.Ref{loosely(toDroplet("source_droplet_id"), "", "")},
@@ -186,14 +186,23 @@ func (tx *Tx) ExportState(account int64, tables []StateTable) (StateRows, error)
 	if err != nil {
 		return nil, err
 	}
-	given, err := database.All(tx.t, database.Value[int64], `SELECT id FROM images WHERE account_id NOT IN (0, $1)
-		AND id IN (SELECT image_id FROM droplets WHERE account_id = $1)`, account)
-	for _, image := range rows["images"] {
-		if slices.Contains(given, image["id"].(int64)) { // there, nobody has it
-			image["status"], image["source_droplet_id"], image["delete_at"] = string(cloud.ImageDeleted), int64(0), nil
+	return rows, tx.hideGivenImages(account, rows["images"])
+}
+
+// hideGivenImages makes the rows of images that others own by now say what the
+// account's Droplets show of them. Where they are imported, nobody has them.
+func (tx *Tx) hideGivenImages(account int64, rows []StateRow) error {
+	given, err := database.All(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i WHERE i.account_id NOT IN (0, $1)
+		AND i.id IN (SELECT image_id FROM droplets WHERE account_id = $1)`, account)
+	for _, row := range rows {
+		for _, i := range given {
+			if row["id"] == i.ID {
+				i = i.ShownTo(account)
+				row["name"], row["status"], row["source_droplet_id"], row["delete_at"] = i.Name, string(i.Status), i.SourceDroplet, nil
+			}
 		}
 	}
-	return rows, err
+	return err
 }
 
 // StateCounts counts what an account has in the given tables. Default VPCs, and

@@ -73,7 +73,9 @@ CREATE TABLE images (
 	error TEXT NOT NULL DEFAULT '',
 	created_at BIGINT NOT NULL,
 	-- When a backup is to be deleted, or a delete that failed is tried again.
-	delete_at BIGINT NULL
+	delete_at BIGINT NULL,
+	-- What it was to the accounts that have given it away.
+	given TEXT NOT NULL DEFAULT '[]'
 );
 CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
 CREATE INDEX images_account ON images (account_id, id);

@@ -59,7 +59,9 @@ CREATE TABLE images (
 	error TEXT NOT NULL DEFAULT '',
 	created_at BIGINT NOT NULL,
 	-- When a backup is to be deleted, or a delete that failed is tried again.
-	delete_at BIGINT NULL
+	delete_at BIGINT NULL,
+	-- What it was to the accounts that have given it away.
+	given TEXT NOT NULL DEFAULT '[]'
 );
 CREATE UNIQUE INDEX images_slug ON images (slug) WHERE slug <> '';
 CREATE INDEX images_account ON images (account_id, id);
@@ -371,9 +373,9 @@ INSERT INTO regions VALUES ('nyc3', 0, '{"slug":"nyc3","name":"New York 3","feat
 
 INSERT INTO sizes VALUES ('s-1vcpu-1gb', 0, '{"slug":"s-1vcpu-1gb","description":"","memory":1024,"vcpus":1,"disk":25,"transfer":0,"price_monthly":0,"price_hourly":0,"regions":null,"available":true,"disk_info":null}', FALSE);
 
-INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, '', 1735787045000000, NULL);
+INSERT INTO images VALUES (1000, 0, 'debian-12-x64', '12 x64', 'base', '', 'Debian', 'null', 0, 0, '', 'available', 0, '', 1735787045000000, NULL, '[]');
 INSERT INTO images VALUES (100000001, 1000000, '', 'web \ ünïcode', 'snapshot', 'distribution', 'Debian', '["nyc3"]', 25, 2.5, 'two
-lines', 'available', 1000003, '', 1767323045000006, 1767323105000006);
+lines', 'available', 1000003, '', 1767323045000006, 1767323105000006, '[]');
 
 INSERT INTO image_transfers VALUES (1000010, 100000001, 1000000, 1000000, 1767323045000006);
 
