@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/digitalocean/godo"
@@ -164,6 +165,7 @@ func (r remote) reservedIPsLeft(ctx context.Context) (found []*resource, err err
 
 func (r remote) snapshotsLeft(ctx context.Context) ([]*resource, error) {
 	snapshots, err := everyPage(ctx, r.api.Snapshots.ListDroplet)
+	snapshots = slices.DeleteFunc(snapshots, func(s godo.Snapshot) bool { return !isDroplet(s.ResourceID) })
 	if err != nil || len(snapshots) == 0 {
 		return nil, err
 	}
@@ -182,6 +184,13 @@ func (r remote) snapshotsLeft(ctx context.Context) ([]*resource, error) {
 		}
 		return err
 	})
+}
+
+// isDroplet reports whether an ID may be a Droplet's. A snapshot that came from
+// another account says nothing of its Droplet; no Droplet left that behind.
+func isDroplet(id string) bool {
+	number, err := strconv.Atoi(id)
+	return err == nil && number > 0
 }
 
 func (r remote) volumeSnapshotsLeft(ctx context.Context) ([]*resource, error) {

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -69,6 +72,30 @@ func TestOrphansPartialFailure(t *testing.T) {
 	mend()
 	d.want("orphans --destroy --with all --yes", 0, "1 resource is gone.")
 	d.wantLeft("0 0 0 0")
+}
+
+// A snapshot that came from another account has no Droplet that is known, and
+// is nobody's orphan.
+func TestOrphansOfUnknownOrigin(t *testing.T) {
+	localFolder(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Path == "/v2/account":
+			w.WriteHeader(http.StatusForbidden)
+		case r.URL.Path == "/v2/snapshots" && r.URL.Query().Get("resource_type") == "droplet":
+			fmt.Fprint(w, `{"snapshots":[{"id":"1","resource_id":"0"},{"id":"2","resource_id":""},{"id":"3","resource_id":"7","name":"left"}]}`)
+		case r.URL.Path == "/v2/droplets/7":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			fmt.Fprint(w, `{}`)
+		}
+	}))
+	defer server.Close()
+	status, stdout, stderr := run(t, "orphans", "--format", "ID", "--no-header", "--api-url", server.URL, "--token", "t")
+	if status != 0 || stdout != "3\n" {
+		t.Errorf("%d\n%s%s", status, stdout, stderr)
+	}
 }
 
 // A snapshot of a Droplet that only a list leaves out, as lists leave out those
