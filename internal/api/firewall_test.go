@@ -64,6 +64,8 @@ var badFirewalls = []struct {
 	{"text for a Droplet", []any{"droplet_ids", []string{"web"}}, `droplet_ids must be a whole number, not "web"`},
 	{"an unknown tag", []any{"tags", []string{"nobody"}}, "tag nobody does not exist"},
 	{"an unknown tag in a rule", []any{"outbound_rules", []any{rule("tcp", "1", "destinations", "tags", []string{"nobody"})}}, "tag nobody does not exist"},
+	{"a long action", []any{"inbound_rules", []any{map[string]any{"protocol": "tcp", "ports": "1", "action": strings.Repeat("x", 17)}}},
+		"action is too long (maximum is 16 characters); use allow or deny"},
 	{"a load balancer", []any{"inbound_rules", []any{rule("tcp", "1", "sources", "load_balancer_uids", []string{"x"})}}, "load balancer does not exist"},
 	{"a cluster", []any{"inbound_rules", []any{rule("tcp", "1", "sources", "kubernetes_ids", []string{"x"})}}, "kubernetes cluster does not exist"},
 	{"many Droplets", []any{"droplet_ids", make([]int64, 1001)}, "droplet_ids lists 1001 items; at most 1000 can be given"},
@@ -201,6 +203,18 @@ func TestFirewallParts(t *testing.T) {
 		remove("/rules", map[string]any{"inbound_rules": []any{rule("TCP", 80, "sources", "addresses", []string{"0.0.0.0/0", "::/0"})}}).
 			empty(http.StatusNoContent)
 		a.get(path).shows("firewall.inbound_rules.0.ports", `"22"`)
+		deny := func(action string) map[string]any {
+			return map[string]any{"inbound_rules": []any{map[string]any{"protocol": "tcp", "ports": "90", "action": action}}}
+		}
+		for _, action := range []string{"", "allow", "deny"} { // of which two are one rule
+			a.post(path+"/rules", deny(action)).empty(http.StatusNoContent)
+		}
+		got = a.get(path)
+		got.shows("firewall.inbound_rules.1", `{"protocol": "tcp", "ports": "90", "sources": {}}`)
+		got.shows("firewall.inbound_rules.2", `{"protocol": "tcp", "ports": "90", "action": "deny", "sources": {}}`)
+		remove("/rules", deny("deny")).empty(http.StatusNoContent)
+		a.get(path).shows("firewall.inbound_rules.1", `{"protocol": "tcp", "ports": "90", "sources": {}}`)
+		remove("/rules", deny("allow")).empty(http.StatusNoContent)
 		remove("/rules", firewallOf()).empty(http.StatusNoContent) // the last
 		a.get(path).shows("firewall.inbound_rules", `[]`)
 	})

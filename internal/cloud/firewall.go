@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -89,6 +90,9 @@ const allPorts = "0"
 
 const maxFirewallName = 255
 
+// maxFirewallAction leaves room for any word: the API shows what it was given.
+const maxFirewallAction = 16
+
 var firewallNamePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]+$`)
 
 // Check refuses a firewall that could not be one, whatever there is in the
@@ -129,9 +133,10 @@ func (r *FirewallRule) check() error {
 	if !slices.Contains([]string{"tcp", "udp", "icmp"}, r.Protocol) {
 		return Invalid("you specified an invalid protocol")
 	}
-	if r.Action == "" {
-		r.Action = FirewallAllow
+	if len(r.Action) > maxFirewallAction {
+		return Invalid("action is too long (maximum is %d characters); use allow or deny", maxFirewallAction)
 	}
+	r.Action = r.action()
 	if r.Ports == "all" || r.Ports == "" && r.Protocol == "icmp" {
 		r.Ports = allPorts
 	}
@@ -151,6 +156,8 @@ func (r *FirewallRule) check() error {
 	}
 	return nil
 }
+
+func (r FirewallRule) action() string { return cmp.Or(r.Action, FirewallAllow) }
 
 func isPortRange(text string) bool {
 	first, last, isRange := strings.Cut(text, "-")
@@ -175,10 +182,10 @@ func isAddressOrRange(text string) bool {
 	return err == nil
 }
 
-// Same reports whether two rules let the same traffic pass. The order of what
+// Same reports whether two rules do the same with the same traffic. The order of what
 // they list does not matter.
 func (r FirewallRule) Same(other FirewallRule) bool {
-	return r.Protocol == other.Protocol && r.Ports == other.Ports &&
+	return r.Protocol == other.Protocol && r.Ports == other.Ports && r.action() == other.action() &&
 		sameSet(r.Peers.Addresses, other.Peers.Addresses) && sameSet(r.Peers.Droplets, other.Peers.Droplets) &&
 		sameSet(r.Peers.Tags, other.Peers.Tags)
 }
