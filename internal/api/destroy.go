@@ -148,7 +148,9 @@ type wireDestroy struct {
 	Failures    int                      `json:"failures"`
 }
 
-func viewDestroy(d cloud.Destroy) wireDestroy {
+// destroy shows the resources whose family the caller may read. Failures counts
+// all of them, as it says whether there is something to retry.
+func (v view) destroy(d cloud.Destroy) wireDestroy {
 	text := func(at *string) string {
 		if at == nil {
 			return ""
@@ -164,7 +166,9 @@ func viewDestroy(d cloud.Destroy) wireDestroy {
 		Failures:    d.Failures(),
 	}
 	for _, r := range d.Resources {
-		w.Resources.add(r.Kind, wireDestroyed{r.ID, r.Name, text(optionalStamp(r.DestroyedAt)), r.Error})
+		if v.sees(associatedScopes[r.Kind]) {
+			w.Resources.add(r.Kind, wireDestroyed{r.ID, r.Name, text(optionalStamp(r.DestroyedAt)), r.Error})
+		}
 	}
 	return w
 }
@@ -178,5 +182,5 @@ func (s *Server) destroyStatus(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewDestroy(destroy)), nil
+	return ok(c.view().destroy(destroy)), nil
 }

@@ -243,6 +243,17 @@ func TestDestroyRetry(t *testing.T) {
 		first.shows("droplet.destroyed_at", `"*"`)
 		first.shows("resources.volumes", fmt.Sprintf(`[{"id": %q, "name": "data", "error_message": "the volume is stuck"}]`, l.volume))
 		first.shows("resources.snapshots.0.destroyed_at", `"*"`)
+		for scope, key := range map[cloud.Scope]string{
+			"reserved_ip:read": "reserved_ips", "image:read": "snapshots",
+			"block_storage:read": "volumes", "block_storage_snapshot:read": "volume_snapshots",
+		} {
+			with, without := l.may("droplet:delete", scope).get(l.path("/status")), l.mayAllBut(scope).get(l.path("/status"))
+			if len(with.texts("resources."+key, "id")) != 1 {
+				t.Errorf("%s does not show %s", scope, key)
+			}
+			without.shows("resources."+key, `[]`)
+			without.shows("failures", `1`)
+		}
 		l.get("/v2/volumes/"+l.volume).is(http.StatusOK).shows("volume.droplet_ids", `[]`)
 
 		l.del(fmt.Sprintf("/_sim/faults/%d", fault)).empty(http.StatusNoContent)
