@@ -157,13 +157,8 @@ func firewallRules(inbound, outbound []firewallRuleInput) (in, out []cloud.Firew
 	for _, r := range outbound {
 		out = append(out, r.rule(r.Destinations))
 	}
-	listed := 0
-	for _, rules := range [][]cloud.FirewallRule{in, out} {
-		for _, r := range rules {
-			listed += 1 + len(r.Peers.Addresses) + len(r.Peers.Droplets) + len(r.Peers.Tags)
-		}
-	}
-	return in, out, checkListed("inbound_rules and outbound_rules together", listed)
+	f := cloud.Firewall{Inbound: in, Outbound: out}
+	return in, out, checkListed("inbound_rules and outbound_rules together", f.Listed())
 }
 
 func (r firewallRuleInput) rule(t wireFirewallTargets) cloud.FirewallRule {

@@ -220,6 +220,27 @@ func TestFirewallParts(t *testing.T) {
 	})
 }
 
+// The rules of a firewall are bounded, however many requests bring them.
+func TestFirewallRulesAreBounded(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.newAccount(t)
+		path := "/v2/firewalls/" + a.firewall("edge") + "/rules"
+		ports := func(from, to int) map[string]any {
+			var rules []any
+			for port := from; port < to; port++ {
+				rules = append(rules, rule("udp", port, "sources"))
+			}
+			return map[string]any{"inbound_rules": rules}
+		}
+		a.post(path, ports(1, 1002)).invalid("inbound_rules and outbound_rules together lists 1001 items; at most 1000 can be given")
+		a.post(path, ports(1, 900)).empty(http.StatusNoContent)
+		a.post(path, ports(1, 900)).empty(http.StatusNoContent) // they are there
+		a.post(path, ports(2000, 2900)).invalid("the firewall's rules would list 1801 items together; at most 1000 can be there")
+		a.do(http.MethodDelete, path, ports(1, 900)).empty(http.StatusNoContent)
+		a.post(path, ports(2000, 2900)).empty(http.StatusNoContent)
+	})
+}
+
 // A destroyed Droplet leaves its firewalls.
 func TestFirewallAndDestroyedDroplet(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

@@ -195,6 +195,18 @@ func sameSet[T string | int64](a, b []T) bool {
 	return slices.Equal(sorted(a), sorted(b))
 }
 
+// MaxFirewallListed is how many rules, and addresses, Droplets and tags in
+// them, a firewall has. All of them are read and written with every change.
+const MaxFirewallListed = 1000
+
+// Listed counts what a firewall's rules list, the rules themselves included.
+func (f Firewall) Listed() (n int) {
+	for _, rule := range slices.Concat(f.Inbound, f.Outbound) {
+		n += 1 + len(rule.Peers.Addresses) + len(rule.Peers.Droplets) + len(rule.Peers.Tags)
+	}
+	return n
+}
+
 // AddFirewallRules adds to rules those that are not there yet.
 func AddFirewallRules(rules, more []FirewallRule) []FirewallRule {
 	for _, rule := range more {

@@ -236,6 +236,9 @@ func (p *Plane) AddFirewallRules(ctx context.Context, who cloud.Actor, id string
 		more, err := resolveFirewall(tx, more)
 		f.Inbound = cloud.AddFirewallRules(f.Inbound, more.Inbound)
 		f.Outbound = cloud.AddFirewallRules(f.Outbound, more.Outbound)
+		if n := f.Listed(); err == nil && n > cloud.MaxFirewallListed {
+			err = cloud.Invalid("the firewall's rules would list %d items together; at most %d can be there", n, cloud.MaxFirewallListed)
+		}
 		return err
 	})
 }
