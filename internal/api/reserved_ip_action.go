@@ -72,7 +72,7 @@ func (s *Server) startReservedIPAction(c *call) (*reply, error) {
 
 func (s *Server) beginReservedIPAction(c *call, in reservedIPActionRequest) (cloud.Action, error) {
 	ip := c.param("reserved_ip")
-	switch in.Type {
+	switch in.begins() {
 	case "assign":
 		return s.plane.AssignReservedIP(c.Context(), c.Actor, ip, int64(in.Droplet), c.family())
 	case "unassign":
@@ -81,5 +81,21 @@ func (s *Server) beginReservedIPAction(c *call, in reservedIPActionRequest) (clo
 	if _, _, err := s.plane.ReservedIP(c.Context(), c.Actor, ip); err != nil {
 		return cloud.Action{}, err
 	}
-	return cloud.Action{}, cloud.Invalid("type must be assign or unassign")
+	return cloud.Action{}, in.refusal()
+}
+
+// begins is the action that is asked for, or nothing when the request is refused.
+func (in reservedIPActionRequest) begins() string {
+	if in.Type == "assign" && in.Droplet == 0 {
+		return ""
+	}
+	return in.Type
+}
+
+// refusal says why no action begins.
+func (in reservedIPActionRequest) refusal() error {
+	if in.Type == "assign" {
+		return cloud.Invalid("droplet_id is required")
+	}
+	return cloud.Invalid("type must be assign or unassign")
 }

@@ -126,7 +126,7 @@ func (s *Server) startReservedIPv6Action(c *call) (*reply, error) {
 }
 
 func (s *Server) beginReservedIPv6Action(c *call, ip string, in reservedIPActionRequest) (cloud.Action, error) {
-	switch in.Type {
+	switch in.begins() {
 	case "assign":
 		return s.plane.AssignReservedIPv6(c.Context(), c.Actor, ip, int64(in.Droplet))
 	case "unassign":
@@ -135,5 +135,5 @@ func (s *Server) beginReservedIPv6Action(c *call, ip string, in reservedIPAction
 	if _, _, err := s.plane.ReservedIPv6(c.Context(), c.Actor, ip); err != nil {
 		return cloud.Action{}, err
 	}
-	return cloud.Action{}, cloud.Invalid("type must be assign or unassign")
+	return cloud.Action{}, in.refusal()
 }
