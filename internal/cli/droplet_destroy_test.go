@@ -86,6 +86,16 @@ func TestDropletDestroy(t *testing.T) {
 	d.want("droplet destroy bare --with all --yes", 0, "Nothing else belongs to Droplet bare.", "Droplet bare is gone.")
 }
 
+// Scripts go through the resources, also where there are none.
+func TestDropletDestroyBareInJSON(t *testing.T) {
+	d := newDesk(t)
+	d.droplet("bare", false)
+	stdout := d.want("droplet destroy bare --with all --yes -o json", 0, `"resources": []`)
+	if strings.Contains(stdout, `"resources": null`) {
+		t.Error(stdout)
+	}
+}
+
 func TestDropletDestroyByTag(t *testing.T) {
 	d := newDesk(t)
 	d.droplet("web-1", true, "staging")

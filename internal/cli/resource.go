@@ -76,7 +76,8 @@ func (r *resource) plan() string {
 }
 
 // resourcesOf are what belongs to a Droplet, in the order in which it goes.
-func resourcesOf(list *godo.DropletAssociatedResources) (all []*resource) {
+func resourcesOf(list *godo.DropletAssociatedResources) []*resource {
+	all := []*resource{} // never null in JSON
 	for _, kind := range kindOrder {
 		for _, r := range associated.Of(list, kind) {
 			all = append(all, &resource{Kind: kind, ID: r.ID, Name: r.Name, Cost: r.Cost})
