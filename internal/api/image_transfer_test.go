@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -88,12 +89,17 @@ func TestGiveImageAway(t *testing.T) {
 		a.post("/v2/tags/x/resources", bearing("image", image)).empty(http.StatusNoContent)
 
 		for path, who := range map[string]*account{"cancel": a, "decline": recipient} {
-			offer := map[string]any{"transfer_id": a.offer(image, recipient)}
+			to := map[string]any{"recipient_email": strings.ToUpper(recipient.email())}
+			if path == "decline" {
+				to = map[string]any{"recipient_uuid": strings.ToUpper(recipient.uuid())}
+			}
+			made := a.post(imagePath(image, "/account_transfer"), to).is(http.StatusCreated)
+			offer := map[string]any{"transfer_id": made.number("transfer_id")}
 			who.post(imagePath(image, "/account_transfer/", path), offer).empty(http.StatusNoContent)
 			who.post(imagePath(image, "/account_transfer/", path), offer).notFound()
 			recipient.get(imagePath(image)).notFound()
 		}
-		offer := map[string]any{"transfer_id": a.offer(image, recipient), "recipient_uuid": recipient.uuid()}
+		offer := map[string]any{"transfer_id": a.offer(image, recipient), "recipient_uuid": strings.ToUpper(recipient.uuid())}
 		a.get(imagePath(image)).is(http.StatusOK) // until it is accepted
 		recipient.post(imagePath(image, "/account_transfer/accept"), offer).empty(http.StatusCreated)
 		recipient.post(imagePath(image, "/account_transfer/accept"), offer).notFound()

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/store"
@@ -79,7 +80,7 @@ func (p *Plane) AcceptImage(ctx context.Context, who cloud.Actor, image, transfe
 		if err != nil {
 			return err
 		}
-		if recipient != account.UUID {
+		if !strings.EqualFold(recipient, account.UUID) {
 			return badTransfer("recipient_uuid must be the UUID of this account")
 		}
 		given, err := tx.LockImage(t.Sender, image)

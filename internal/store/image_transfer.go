@@ -1,6 +1,8 @@
 package store
 
 import (
+	"strings"
+
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/database"
 )
@@ -41,12 +43,22 @@ func (tx *Tx) GiveImage(i cloud.Image, account int64) error {
 	return tx.untagAll(cloud.KindImage, cloud.FormatID(i.ID))
 }
 
-// AccountByEmail finds an account by its email address.
+// AccountByEmail finds an account by its email address, in capitals or small
+// letters. Where that could be one of several, it has to be written exactly.
 func (tx *Tx) AccountByEmail(email string) (cloud.Account, error) {
-	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.email = $1`, email))
+	accounts, err := database.All(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE LOWER(a.email) = LOWER($1)`, email)
+	if err != nil {
+		return cloud.Account{}, err
+	}
+	for _, account := range accounts {
+		if account.Email == email || len(accounts) == 1 {
+			return account, nil
+		}
+	}
+	return cloud.Account{}, cloud.NotFound()
 }
 
-// AccountByUUID finds an account by its UUID.
+// AccountByUUID finds an account by its UUID, which is kept in small letters.
 func (tx *Tx) AccountByUUID(uuid string) (cloud.Account, error) {
-	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.uuid = $1`, uuid))
+	return found(database.One(tx.t, scanAccount, `SELECT `+accountColumns+` FROM accounts a WHERE a.uuid = $1`, strings.ToLower(uuid)))
 }
