@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -80,7 +79,7 @@ func (p BackupPolicy) NextWindow(after time.Time) time.Time {
 
 // BackupName names a backup as the API does: the Droplet's name and the day.
 func BackupName(droplet string, now time.Time) string {
-	return fmt.Sprintf("%s- %s", droplet, now.UTC().Format(time.DateOnly))
+	return nameAfter(droplet, "- "+now.UTC().Format(time.DateOnly))
 }
 
 // SupportedBackup describes a plan.

@@ -161,13 +161,21 @@ type ImageTransfer struct {
 // DefaultSnapshotName names a snapshot that was given no name, as the API
 // does: the Droplet's name and the time in milliseconds.
 func DefaultSnapshotName(droplet string, now time.Time) string {
-	return fmt.Sprintf("%s-%d", droplet, now.UnixMilli())
+	return nameAfter(droplet, fmt.Sprintf("-%d", now.UnixMilli()))
+}
+
+const maxImageName = 255
+
+// nameAfter names an image after a Droplet, whose own name may be as long as an
+// image's can be. Droplets' names are ASCII.
+func nameAfter(droplet, end string) string {
+	return droplet[:min(len(droplet), maxImageName-len(end))] + end
 }
 
 // CheckImageName refuses names that the API would.
 func CheckImageName(name string) error {
-	if name == "" || len(name) > 255 {
-		return Invalid("Name is invalid: it must have 1 to 255 characters")
+	if name == "" || len(name) > maxImageName {
+		return Invalid("Name is invalid: it must have 1 to %d characters", maxImageName)
 	}
 	return nil
 }

@@ -96,3 +96,16 @@ func TestUUIDs(t *testing.T) {
 		}
 	}
 }
+
+// A name made from a Droplet's is no longer than one that may be given.
+func TestImageNamesAfterLongDroplets(t *testing.T) {
+	at, long := time.UnixMilli(1595954862243), strings.Repeat("x", 255)
+	for _, name := range []string{DefaultSnapshotName(long, at), BackupName(long, at)} {
+		if len(name) != 255 || CheckImageName(name) != nil {
+			t.Errorf("%d: %s", len(name), name)
+		}
+	}
+	if name := BackupName("web", at); name != "web- 2020-07-28" {
+		t.Error(name)
+	}
+}
