@@ -38,7 +38,7 @@ var (
 	sampleImage = cloud.Image{
 		ID: 100000001, Account: sampleAccount.ID, Name: "web \\ ünïcode", Type: cloud.ImageSnapshot, Kind: "distribution",
 		Distribution: "Debian", Regions: []string{"nyc3"}, MinDiskSize: 25, SizeGigabytes: 2.5, Description: "two\nlines",
-		Status: cloud.ImageAvailable, SourceDroplet: 1000003, Tags: []string{}, CreatedAt: sampleTime,
+		Status: cloud.ImageAvailable, SourceDroplet: 1000003, Tags: []string{}, CreatedAt: sampleTime, Given: []cloud.GivenImage{},
 	}
 	sampleDroplet = cloud.Droplet{
 		ID: 1000003, Account: sampleAccount.ID, Name: "web-1", Region: "nyc3", Size: "s-1vcpu-1gb",
