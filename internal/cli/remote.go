@@ -57,6 +57,9 @@ func (r remote) account(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", r.explain(err)
 	}
+	if account == nil { // not an answer of this API
+		return "unknown (the server does not say)", nil
+	}
 	return oneLine(cmp.Or(account.Email, account.Name, account.UUID)), nil
 }
 
