@@ -164,7 +164,12 @@ func (f follower) follow(ctx context.Context, all destroys) error {
 		if !f.screen.asks || !failed.retryable() {
 			return f.partial(all)
 		}
-		yes, err := f.screen.agree(ctx, fmt.Sprintf("%d of %d could not be destroyed. Try again?", failed.failures(), len(all.going())))
+		account, err := f.remote.account(ctx)
+		if err != nil {
+			return f.partial(all)
+		}
+		yes, err := f.screen.agree(ctx, fmt.Sprintf("%d of %d could not be destroyed. Try again on %s, account %s?",
+			failed.failures(), len(all.going()), f.remote.url, account))
 		if err != nil || !yes {
 			return f.partial(all)
 		}

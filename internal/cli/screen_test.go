@@ -167,7 +167,7 @@ func TestDropletDestroyAtATerminal(t *testing.T) {
 	s.sees("that is not web; Escape gives up")
 	d.wantLeft("1 1 2 1")
 	s.types("\x7f", "b", enter)
-	s.sees("✗ volume web-data: disk is on fire", "✓ snapshot web-monday is gone", "✓ Droplet web is gone", "1 of 5 could not be destroyed. Try again?")
+	s.sees("✗ volume web-data: disk is on fire", "✓ snapshot web-monday is gone", "✓ Droplet web is gone", "1 of 5 could not be destroyed. Try again on http://127.0.0.1:", ", account ")
 	d.wantLeft("0 1 0 0")
 	s.types("y")
 	s.sees("✓ volume web-data is gone", "Droplet web and 4 resources are gone.")
