@@ -200,7 +200,7 @@ func (a *auditor) judgeErrored(p *promise) {
 		a.find("%s: action %s is errored", p.what, p.id)
 		return
 	}
-	if made := p.about[len(p.about)-1]; p.what == "create of "+made.name {
+	if made := p.about[len(p.about)-1]; made != nil && p.what == "create of "+made.name {
 		made.endings++
 	}
 }
