@@ -25,6 +25,9 @@ run: build
 
 test:
 	@scripts/with-postgres scripts/with-clients scripts/test $(TESTFLAGS) $(PKG)
+ifeq ($(PKG),./...)
+	@RACE=off scripts/with-postgres scripts/test $(TESTFLAGS) ./internal/cli # what cannot run with the race detector
+endif
 
 test-clients:
 	@RACE=off scripts/with-clients scripts/test $(TESTFLAGS) ./test/clients

@@ -36,6 +36,10 @@ type sitting struct {
 // there is another.
 func (d *desk) sit(line string, stdout ...io.Writer) *sitting {
 	d.Helper()
+	if raceDetector {
+		// muesli/cancelreader closes what its own reader still looks at. It does no harm, and hides what is ours.
+		d.Skip("not applicable: what reads the keyboard races with its own end; make test runs this without the detector")
+	}
 	keyboard, tty, err := pty.Open()
 	if err != nil {
 		d.Skipf("pseudo-terminals: %v", err)
