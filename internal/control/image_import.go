@@ -89,16 +89,10 @@ func (p *Plane) ImportImage(ctx context.Context, who cloud.Actor, n NewImage) (i
 
 // imageRegion is a region that images can be put into.
 func (p *Plane) imageRegion(slug string) (cloud.Region, error) {
-	region, ok := p.catalog.Region(slug)
-	switch {
-	case slug == "":
-		return region, cloud.Invalid("region is required")
-	case !ok || region.Retired:
-		return region, cloud.Invalid("region %q does not exist", slug)
-	case !region.Available:
-		return region, cloud.Invalid("%s is unavailable.", region.Slug)
+	if slug == "" {
+		return cloud.Region{}, cloud.Invalid("region is required")
 	}
-	return region, nil
+	return p.openRegion(slug, slug)
 }
 
 func (p *Plane) saveImporting(tx *store.Tx, run *op.Run[importArgs]) error {

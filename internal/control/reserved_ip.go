@@ -112,16 +112,11 @@ func addAddress(tx *store.Tx, r *cloud.ReservedIP, place int64) error {
 }
 
 func (p *Plane) reservedIPRegion(slug string) (string, error) {
-	region, ok := p.catalog.Region(strings.TrimSpace(slug))
-	switch {
-	case slug == "":
+	if slug == "" {
 		return "", cloud.Invalid("Either a droplet_id or a region is required")
-	case !ok || region.Retired:
-		return "", cloud.Invalid("region %q does not exist", slug)
-	case !region.Available:
-		return "", cloud.Invalid("%s is unavailable.", region.Slug)
 	}
-	return region.Slug, nil
+	region, err := p.openRegion(strings.TrimSpace(slug), slug)
+	return region.Slug, err
 }
 
 // ReservedIP reads an address and the Droplet that it is assigned to, which is

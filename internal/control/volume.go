@@ -116,16 +116,11 @@ func (p *Plane) fillFromSnapshot(tx *store.Tx, v *cloud.Volume, id string) error
 }
 
 func (p *Plane) volumeRegion(slug string) (cloud.Region, error) {
-	region, ok := p.catalog.Region(slug)
-	switch {
-	case !ok || region.Retired:
-		return region, cloud.Invalid("region %q does not exist", slug)
-	case !region.Available:
-		return region, cloud.Invalid("%s is unavailable.", region.Slug)
-	case !region.Has("storage"):
-		return region, cloud.Invalid("Storage is not supported for this region")
+	region, err := p.openRegion(slug, slug)
+	if err == nil && !region.Has("storage") {
+		err = cloud.Invalid("Storage is not supported for this region")
 	}
-	return region, nil
+	return region, err
 }
 
 func checkVolumeLimit(tx *store.Tx, account int64) error {

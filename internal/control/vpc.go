@@ -63,16 +63,11 @@ func vpcNameTaken(name string) error {
 }
 
 func (p *Plane) vpcRegion(slug string) (string, error) {
-	region, ok := p.catalog.Region(strings.TrimSpace(slug))
-	switch {
-	case slug == "":
+	if slug == "" {
 		return "", cloud.Invalid("region is required")
-	case !ok || region.Retired:
-		return "", cloud.Invalid("region %q does not exist", slug)
-	case !region.Available:
-		return "", cloud.Invalid("%s is unavailable.", region.Slug)
 	}
-	return region.Slug, nil
+	region, err := p.openRegion(strings.TrimSpace(slug), slug)
+	return region.Slug, err
 }
 
 // vpcRange is the range that was asked for, unless some of it is another VPC's,
