@@ -41,6 +41,10 @@ var layers = []layer{
 		why: "it keeps its own world like a hypervisor elsewhere; if it saw the cloud's rows or words, it would agree with them by construction",
 	},
 	{
+		pkg: "internal/engine/qemu", may: []string{"internal/engine", "internal/database"},
+		why: "it drives machines and keeps a record of them that is its own, whatever the cloud believes",
+	},
+	{
 		pkg: "internal/database",
 		why: "it knows connections, transactions and migrations, and no table of anyone",
 	},
