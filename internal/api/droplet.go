@@ -149,9 +149,8 @@ func features(d cloud.Droplet) []string {
 func networks(d cloud.Droplet) wireNetworks {
 	w := wireNetworks{[]wireNetwork{}, []wireNetwork{}}
 	if d.PublicIPv4 != "" {
-		w.V4 = append(w.V4, wireNetwork{
-			d.PublicIPv4, cloud.Netmask(cloud.PublicPrefix), cloud.PublicGateway(d.PublicIPv4), "public",
-		})
+		gateway, bits := d.PublicGateway()
+		w.V4 = append(w.V4, wireNetwork{d.PublicIPv4, cloud.Netmask(bits), gateway, "public"})
 	}
 	gateway, bits := cloud.Gateway(d.VPCRange)
 	w.V4 = append(w.V4, wireNetwork{d.PrivateIPv4, cloud.Netmask(bits), gateway, "private"})

@@ -6,48 +6,6 @@ import (
 	"testing"
 )
 
-var simulated = netip.MustParsePrefix("198.18.0.0/15")
-
-// No public address is given twice, none is in both pools, and none is one
-// that a network keeps for itself.
-func TestPublicAddressesAreApart(t *testing.T) {
-	seen := map[string]bool{}
-	check := func(ip string) {
-		addr, err := netip.ParseAddr(ip)
-		if err != nil || !simulated.Contains(addr) {
-			t.Fatalf("%s is not in %s", ip, simulated)
-		}
-		if seen[ip] {
-			t.Fatalf("%s is given twice", ip)
-		}
-		seen[ip] = true
-		network, _ := addr.Prefix(PublicPrefix)
-		last := numberAddress(addressNumber(network.Addr()) | 1<<(32-PublicPrefix) - 1)
-		if addr == network.Addr() || ip == PublicGateway(ip) || addr == last {
-			t.Fatalf("%s is the network, the gateway or the broadcast address of %s", ip, network)
-		}
-	}
-	for n := range int64(PublicIPv4Pool) {
-		check(PublicIPv4(n))
-	}
-	for n := range int64(ReservedIPv4Pool) {
-		check(ReservedIPv4(n))
-	}
-}
-
-// The pools are counted through in a circle.
-func TestPoolsGoRound(t *testing.T) {
-	if first, again := PublicIPv4(0), PublicIPv4(PublicIPv4Pool); first != "198.18.0.2" || again != first {
-		t.Errorf("the first public address is %s and comes back as %s", first, again)
-	}
-	if first, again := ReservedIPv4(0), ReservedIPv4(ReservedIPv4Pool); first != "198.19.192.2" || again != first {
-		t.Errorf("the first reserved IP is %s and comes back as %s", first, again)
-	}
-	if gateway := PublicGateway("198.18.17.4"); gateway != "198.18.16.1" {
-		t.Errorf("the gateway beside 198.18.17.4 is %s", gateway)
-	}
-}
-
 // A VPC's addresses are inside its range, each once, without those that the
 // network needs itself; the smallest range is a /28.
 func TestPrivateAddresses(t *testing.T) {
@@ -97,27 +55,6 @@ func TestDefaultVPCRanges(t *testing.T) {
 	}
 	if gateway, bits := Gateway("home"); gateway != "" || bits != 0 {
 		t.Errorf("the gateway of home is %s/%d", gateway, bits)
-	}
-	if mask := Netmask(PublicPrefix); mask != "255.255.240.0" {
-		t.Errorf("the public netmask is %s", mask)
-	}
-}
-
-// IPv6 addresses follow from the Droplet, so no two are the same and none is
-// the gateway of its region.
-func TestPublicIPv6(t *testing.T) {
-	documentation := netip.MustParsePrefix("2001:db8::/32")
-	seen := map[string]bool{}
-	for region := range 15 {
-		for droplet := FirstID; droplet < FirstID+500; droplet++ {
-			ip, gateway := PublicIPv6(region, droplet)
-			addr, router := netip.MustParseAddr(ip), netip.MustParseAddr(gateway)
-			network, _ := router.Prefix(IPv6Prefix)
-			if seen[ip] || addr == router || !documentation.Contains(addr) || !network.Contains(addr) {
-				t.Fatalf("region %d, Droplet %d: %s beside the gateway %s", region, droplet, ip, gateway)
-			}
-			seen[ip] = true
-		}
 	}
 }
 

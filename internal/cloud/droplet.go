@@ -36,6 +36,7 @@ type Droplet struct {
 	VPCRange    string
 	PrivateIPv4 string
 	PublicIPv4  string // empty without public networking
+	PublicRange string // the network that it is in; see Pool.Network
 	PublicIPv6  string // empty without IPv6
 	IPv6Gateway string
 	Host        string
@@ -147,4 +148,10 @@ func CheckDropletName(name string) error {
 		return Invalid("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
 	}
 	return nil
+}
+
+// PublicGateway is the gateway beside the Droplet's public IPv4 address, and the
+// prefix length of their network.
+func (d Droplet) PublicGateway() (gateway string, bits int) {
+	return PublicGateway(d.PublicIPv4, d.PublicRange)
 }

@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"strings"
 	"time"
@@ -19,16 +18,6 @@ type ReservedIPv6 struct {
 
 // Ref names the address for holds and actions.
 func (r ReservedIPv6) Ref() Ref { return Ref{KindReservedIPv6, r.IP} }
-
-// ReservedIPv6Address returns the n-th address for reserved IPs in the region
-// with the given place in the catalogue. The numbers are never used again, so
-// it needs no pool. It is outside the networks that Droplets have.
-func ReservedIPv6Address(regionIndex int, n int64) string {
-	b := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff}
-	binary.BigEndian.PutUint16(b[6:], uint16(regionIndex+1))
-	binary.BigEndian.PutUint64(b[8:], uint64(n))
-	return netip.AddrFrom16(b).String()
-}
 
 // IsIPv6 reports whether an address is one of IPv6.
 func IsIPv6(ip string) bool { return strings.Contains(ip, ":") }

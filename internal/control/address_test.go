@@ -97,8 +97,8 @@ func TestPublicAddressesAreUnique(t *testing.T) {
 	eachCloud(t, func(c *testCloud) {
 		c.addDroplet("first")
 		c.addReservedIP(0)
-		c.exec(`UPDATE counters SET next = $1 WHERE name = $2`, int64(cloud.PublicIPv4Pool-64), string(store.PublicAddresses))
-		c.exec(`UPDATE counters SET next = $1 WHERE name = $2`, int64(cloud.ReservedIPv4Pool-64), string(store.ReservedAddresses))
+		c.exec(`UPDATE counters SET next = $1 WHERE name = $2`, cloud.SimulatedAddresses().Droplets.Size()-64, string(store.PublicAddresses))
+		c.exec(`UPDATE counters SET next = $1 WHERE name = $2`, cloud.SimulatedAddresses().Reserved.Size()-64, string(store.ReservedAddresses))
 		c.restart() // which forgets the numbers that it had taken
 		for i := range 7 {
 			names := make([]string, 10)

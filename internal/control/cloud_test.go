@@ -69,6 +69,8 @@ type testCloud struct {
 	// replica starts processes that others may run beside, so that they leave
 	// leases alone.
 	replica bool
+	// configure changes what processes are made of from now on; nil changes nothing.
+	configure func(*Config)
 	latency sim.Latency
 
 	store  *store.DB
@@ -149,6 +151,9 @@ func (c *testCloud) start() {
 		config.Intercept = c.fault.Intercept
 	} else {
 		config.Intercept = c.intercept
+	}
+	if c.configure != nil {
+		c.configure(&config)
 	}
 	if c.plane, err = New(c.Context(), config); err != nil {
 		c.Fatal(err)

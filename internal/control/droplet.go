@@ -113,7 +113,8 @@ func network(d cloud.Droplet, reservedIP string) engine.Network {
 		ReservedIPv6: d.ReservedIPv6,
 	}
 	if d.PublicIPv4 != "" {
-		n.PublicIPv4, n.PublicPrefix, n.PublicGateway = d.PublicIPv4, cloud.PublicPrefix, cloud.PublicGateway(d.PublicIPv4)
+		n.PublicIPv4 = d.PublicIPv4
+		n.PublicGateway, n.PublicPrefix = d.PublicGateway()
 	}
 	if d.PublicIPv6 != "" {
 		n.PublicIPv6, n.IPv6Prefix, n.IPv6Gateway = d.PublicIPv6, cloud.IPv6Prefix, d.IPv6Gateway

@@ -312,6 +312,9 @@ func (c *creation) add(id int64, name string, place int64) (cloud.Droplet, error
 		VPC: c.vpc.ID, VPCRange: c.vpc.IPRange, UserData: r.UserData, PublicKeys: c.keys,
 		VolumeIDs: []string{}, SnapshotIDs: []int64{}, BackupIDs: []int64{}, Tags: []string{},
 	}
+	if d.IPv6 && !c.addresses.IPv6.Any() {
+		return d, errIPv6Unavailable(d.Region)
+	}
 	if d.IPv6 {
 		d.PublicIPv6, d.IPv6Gateway = c.publicIPv6(d)
 	}
@@ -339,13 +342,14 @@ func (c *creation) insert(d *cloud.Droplet, public int64) error {
 	if err != nil {
 		return err
 	}
-	private, public = private%size, public%cloud.PublicIPv4Pool
+	pool := c.addresses.Droplets
+	private, public = private%size, pool.Place(public)
 	for range maxAddressTries {
 		if d.PrivateIPv4, err = cloud.PrivateIPv4(c.vpc.IPRange, private); err != nil {
 			return err
 		}
 		if d.PublicNetworking {
-			d.PublicIPv4 = cloud.PublicIPv4(public)
+			d.PublicIPv4, d.PublicRange = pool.Address(public), pool.Network()
 		}
 		added, err := c.tx.AddDroplet(store.NewDroplet{
 			Droplet: *d, GPU: c.size.GPUInfo != nil, PrivateHost: private, PublicHost: public,
@@ -369,10 +373,11 @@ func (c *creation) otherAddresses(private, public, size int64) (int64, int64, er
 	if !ok {
 		return 0, 0, cloud.Invalid("The VPC %s has no free addresses left.", c.vpc.ID)
 	}
-	if public, ok, err = c.tx.FreePublicHost(public, cloud.PublicIPv4Pool); err != nil {
+	first, end := c.addresses.Droplets.Places()
+	if public, ok, err = c.tx.FreePublicHost(public, first, end); err != nil {
 		return 0, 0, err
 	}
-	if !ok {
+	if !ok && !c.request.Private {
 		return 0, 0, cloud.Invalid("No free public addresses are left.")
 	}
 	return private, public, c.tx.SetNextHost(c.vpc.ID, private+1)

@@ -31,6 +31,8 @@ func beginEnableIPv6(b dropletBeginning) (cloud.Action, error) {
 		return cloud.Action{}, cloud.Invalid("IPv6 has already been enabled on this Droplet.")
 	case !d.PublicNetworking:
 		return cloud.Action{}, cloud.Invalid("The droplet has no public networking.")
+	case !b.addresses.IPv6.Any():
+		return cloud.Action{}, errIPv6Unavailable(d.Region)
 	case !d.Image.TakesIPv6():
 		return cloud.Action{}, errNoIPv6()
 	}
@@ -39,10 +41,15 @@ func beginEnableIPv6(b dropletBeginning) (cloud.Action, error) {
 	return begin(b.tx, b.Plane, dropletEnableIPv6, b.new, args)
 }
 
+// errIPv6Unavailable is of a cloud without IPv6 addresses.
+func errIPv6Unavailable(region string) error {
+	return cloud.Invalid("IPv6 is not available in %s.", region)
+}
+
 // publicIPv6 returns the IPv6 address that is a Droplet's own, and its gateway.
 func (p *Plane) publicIPv6(d cloud.Droplet) (ip, gateway string) {
 	index := slices.IndexFunc(p.catalog.Regions, func(r cloud.Region) bool { return r.Slug == d.Region })
-	return cloud.PublicIPv6(index, d.ID)
+	return p.addresses.IPv6.Droplet(index, d.ID)
 }
 
 func (p *Plane) applyIPv6(ctx context.Context, run *op.Run[ipv6Args]) error {

@@ -18,11 +18,12 @@ import (
 
 // Plane is the control plane: the store, the engine, and what joins them.
 type Plane struct {
-	store   *store.DB
-	engine  engine.Engine
-	runner  *op.Runner[*Plane]
-	catalog cloud.Catalog
-	log     *slog.Logger
+	store     *store.DB
+	engine    engine.Engine
+	runner    *op.Runner[*Plane]
+	catalog   cloud.Catalog
+	addresses cloud.Addresses
+	log       *slog.Logger
 
 	keep        time.Duration     // see Config.KeepActions
 	clock       engine.Timekeeper // nil keeps real time
@@ -37,7 +38,10 @@ type Config struct {
 	Store   *store.DB
 	Engine  engine.Engine
 	Catalog cloud.Catalog
-	Log     *slog.Logger
+	// Addresses are where public ones come from; the zero value is those of
+	// simulated machines.
+	Addresses cloud.Addresses
+	Log       *slog.Logger
 	// Owner names this process; no two that run have the same.
 	Owner string
 	// Alone says that no other process runs operations on this store, so that
@@ -66,7 +70,11 @@ var plans = []op.Runnable[*Plane]{
 
 // New makes a control plane and brings the stored catalogue up to date.
 func New(ctx context.Context, c Config) (*Plane, error) {
-	p := &Plane{store: c.Store, engine: c.Engine, log: c.Log, keep: c.KeepActions, clock: c.Clock, walk: &walk{settle: settleLimit}}
+	p := &Plane{store: c.Store, engine: c.Engine, log: c.Log, addresses: c.Addresses, keep: c.KeepActions, clock: c.Clock,
+		walk: &walk{settle: settleLimit}}
+	if p.addresses == (cloud.Addresses{}) {
+		p.addresses = cloud.SimulatedAddresses()
+	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -81,6 +89,9 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 				return err
 			}
 		}
+		if err := checkPools(tx, p.addresses); err != nil {
+			return err
+		}
 		if err := tx.SetCatalog(c.Catalog); err != nil {
 			return err
 		}
@@ -88,7 +99,7 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("set the catalogue: %w", err)
+		return nil, fmt.Errorf("prepare the store: %w", err)
 	}
 	if err := c.Store.KeepBaseImages(ctx); err != nil {
 		return nil, err

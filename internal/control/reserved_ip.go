@@ -84,7 +84,7 @@ func (p *Plane) reserve(tx *store.Tx, who cloud.Actor, n NewReservedIP, r *cloud
 	} else if r.Region, err = p.reservedIPRegion(n.Region); err != nil {
 		return action, err
 	}
-	if err := addAddress(tx, r, place%cloud.ReservedIPv4Pool); err != nil || n.Droplet == 0 {
+	if err := p.addAddress(tx, r, p.addresses.Reserved.Place(place)); err != nil || n.Droplet == 0 {
 		return action, err
 	}
 	action, err = p.beginAssign(tx, actionID, *r, d, n.As)
@@ -93,15 +93,17 @@ func (p *Plane) reserve(tx *store.Tx, who cloud.Actor, n NewReservedIP, r *cloud
 }
 
 // addAddress adds the address whose turn it is, or the next that is free.
-func addAddress(tx *store.Tx, r *cloud.ReservedIP, place int64) error {
+func (p *Plane) addAddress(tx *store.Tx, r *cloud.ReservedIP, place int64) error {
+	pool := p.addresses.Reserved
+	first, end := pool.Places()
 	for range maxAddressTries {
-		r.IP = cloud.ReservedIPv4(place)
+		r.IP = pool.Address(place)
 		added, err := tx.AddReservedIP(*r, place)
 		if err != nil || added {
 			return err
 		}
 		var free bool
-		if place, free, err = tx.FreeReservedHost(place, cloud.ReservedIPv4Pool); err != nil {
+		if place, free, err = tx.FreeReservedHost(place, first, end); err != nil {
 			return err
 		}
 		if !free {

@@ -34,6 +34,9 @@ func (p *Plane) ReserveIPv6(ctx context.Context, who cloud.Actor, region string)
 	if err != nil {
 		return r, err
 	}
+	if !p.addresses.IPv6.Any() {
+		return r, errIPv6Unavailable(slug)
+	}
 	place := slices.IndexFunc(p.catalog.Regions, func(r cloud.Region) bool { return r.Slug == slug })
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
 		within, err := tx.CountReservedIPv6(who.Account)
@@ -44,7 +47,7 @@ func (p *Plane) ReserveIPv6(ctx context.Context, who cloud.Actor, region string)
 			return err
 		}
 		r = cloud.ReservedIPv6{
-			IP: cloud.ReservedIPv6Address(place, number), Account: who.Account, Region: slug, CreatedAt: tx.Now,
+			IP: p.addresses.IPv6.Reserved(place, number), Account: who.Account, Region: slug, CreatedAt: tx.Now,
 		}
 		return tx.AddReservedIPv6(r, number)
 	})

@@ -74,7 +74,9 @@ func checkRows(rows store.StateRows) error {
 			}
 		}
 	}
-	for _, check := range []func(store.StateRows) error{checkAddresses, checkOverlaps, checkMentions} {
+	// What is carried is simulated: real machines stay where they are.
+	simulated := func(rows store.StateRows) error { return checkAddresses(rows, cloud.SimulatedAddresses()) }
+	for _, check := range []func(store.StateRows) error{simulated, checkOverlaps, checkMentions} {
 		if err := check(rows); err != nil {
 			return err
 		}
@@ -349,7 +351,7 @@ func checkOverlaps(rows store.StateRows) error {
 
 // checkAddresses finds addresses that are not those of their place: another's
 // could have the same.
-func checkAddresses(rows store.StateRows) error {
+func checkAddresses(rows store.StateRows, from cloud.Addresses) error {
 	ranges := map[any]string{}
 	for i, v := range rows["vpcs"] {
 		prefix, err := netip.ParsePrefix(fmt.Sprint(v["ip_range"]))
@@ -363,18 +365,18 @@ func checkAddresses(rows store.StateRows) error {
 		ranges[v["id"]] = prefix.String()
 	}
 	for i, d := range rows["droplets"] {
-		if err := checkDropletAddresses(stateRow(d), ranges[d["vpc_id"]]); err != nil {
+		if err := checkDropletAddresses(stateRow(d), ranges[d["vpc_id"]], from); err != nil {
 			return fmt.Errorf("droplets[%d]%w", i, err)
 		}
 	}
 	for i, r := range rows["reserved_ips"] {
-		if want := cloud.ReservedIPv4(r["host"].(int64)); r["ip"] != want {
+		if want := from.Reserved.Address(from.Reserved.Place(r["host"].(int64))); r["ip"] != want {
 			return fmt.Errorf("reserved_ips[%d].ip: it is %q, and has to be %q at its place", i, r["ip"], want)
 		}
 	}
 	for i, row := range rows["reserved_ipv6s"] {
 		r := stateRow(row)
-		if want := cloud.ReservedIPv6Address(regionIndexOf(r.text("ip")), r.number("number")); r.text("ip") != want {
+		if want := from.IPv6.Reserved(regionIndexOf(r.text("ip")), r.number("number")); r.text("ip") != want {
 			return fmt.Errorf("reserved_ipv6s[%d].ip: it is %q, and has to be one such as %q with number %d",
 				i, r.text("ip"), want, r.number("number"))
 		}
@@ -382,21 +384,22 @@ func checkAddresses(rows store.StateRows) error {
 	return nil
 }
 
-func checkDropletAddresses(d stateRow, vpcRange string) error {
+func checkDropletAddresses(d stateRow, vpcRange string, from cloud.Addresses) error {
 	private, err := cloud.PrivateIPv4(vpcRange, d.number("private_host"))
 	if err != nil {
 		return fmt.Errorf(".vpc_id: %w", err)
 	}
 	public := ""
 	if host, has := d["public_host"].(int64); has {
-		public = cloud.PublicIPv4(host)
+		public = from.Droplets.Address(from.Droplets.Place(host))
 	}
 	ipv6, gateway := "", ""
 	if d["ipv6"] == true {
-		ipv6, gateway = cloud.PublicIPv6(regionIndexOf(d.text("public_ipv6")), d.number("id"))
+		ipv6, gateway = from.IPv6.Droplet(regionIndexOf(d.text("public_ipv6")), d.number("id"))
 	}
 	for _, derived := range []struct{ column, want string }{
-		{"vpc_range", vpcRange}, {"private_ipv4", private}, {"public_ipv4", public}, {"public_ipv6", ipv6}, {"ipv6_gateway", gateway},
+		{"vpc_range", vpcRange}, {"private_ipv4", private}, {"public_ipv4", public}, {"public_range", from.Droplets.Network()},
+		{"public_ipv6", ipv6}, {"ipv6_gateway", gateway},
 	} {
 		if err := isDerived(d, derived.column, derived.want); err != nil {
 			return fmt.Errorf(".%s: %w at its place", derived.column, err)

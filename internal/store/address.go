@@ -9,26 +9,46 @@ import (
 // FreePrivateHost finds a place that no Droplet of a VPC has, from a place on
 // and round. It reports whether there is one among size.
 func (tx *Tx) FreePrivateHost(vpc string, from, size int64) (int64, bool, error) {
-	return tx.freePlace(`droplets`, `private_host`, `vpc_id`, vpc, from, size)
+	return tx.freePlace(`droplets`, `private_host`, `vpc_id`, vpc, from, 0, size)
 }
 
 // FreePublicHost finds a place in the pool of public addresses that no Droplet
-// has.
-func (tx *Tx) FreePublicHost(from, size int64) (int64, bool, error) {
-	return tx.freePlace(`droplets`, `public_host`, `''`, "", from, size)
+// has, from a place on and round.
+func (tx *Tx) FreePublicHost(from, first, end int64) (int64, bool, error) {
+	return tx.freePlace(`droplets`, `public_host`, `''`, "", from, first, end)
 }
 
 // FreeReservedHost finds a place in the pool of reserved IPs that is free.
-func (tx *Tx) FreeReservedHost(from, size int64) (int64, bool, error) {
-	return tx.freePlace(`reserved_ips`, `host`, `''`, "", from, size)
+func (tx *Tx) FreeReservedHost(from, first, end int64) (int64, bool, error) {
+	return tx.freePlace(`reserved_ips`, `host`, `''`, "", from, first, end)
+}
+
+// TakenPublicHost reads the first address that a Droplet has at some places of
+// the pool of public addresses; empty where none has any.
+func (tx *Tx) TakenPublicHost(first, end int64) (string, error) {
+	return tx.takenPlace(`droplets`, `public_host`, `public_ipv4`, first, end)
+}
+
+// TakenReservedHost reads the first reserved IP at some places of their pool.
+func (tx *Tx) TakenReservedHost(first, end int64) (string, error) {
+	return tx.takenPlace(`reserved_ips`, `host`, `ip`, first, end)
+}
+
+func (tx *Tx) takenPlace(table, column, address string, first, end int64) (string, error) {
+	taken, err := database.All(tx.t, database.Value[string], `SELECT `+address+` FROM `+table+`
+		WHERE `+column+` >= $1 AND `+column+` < $2 ORDER BY `+column+` LIMIT 1`, first, end)
+	if err != nil || len(taken) == 0 {
+		return "", err
+	}
+	return taken[0], nil
 }
 
 // freePlace finds the first free place among those whose group column has the
-// given value, from a place on, and then from the start.
-func (tx *Tx) freePlace(table, column, group, value string, from, size int64) (int64, bool, error) {
-	for _, start := range []int64{from, 0} {
+// given value, from a place on, and then from the first.
+func (tx *Tx) freePlace(table, column, group, value string, from, first, end int64) (int64, bool, error) {
+	for _, start := range []int64{from, first} {
 		place, err := tx.firstFree(table, column, group, value, start)
-		if err != nil || place < size {
+		if err != nil || place < end {
 			return place, err == nil, err
 		}
 	}

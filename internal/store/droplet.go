@@ -9,14 +9,14 @@ import (
 
 const dropletColumns = `d.id, d.account_id, d.name, d.region, d.size, d.vcpus, d.memory, d.disk, d.status,
 	d.ipv6, d.monitoring, d.agent, d.public_networking, d.vpc_id, d.vpc_range,
-	d.private_ipv4, d.public_ipv4, d.public_ipv6, d.ipv6_gateway, d.host, d.destroyed_by, d.created_at, d.image_id,
+	d.private_ipv4, d.public_ipv4, d.public_range, d.public_ipv6, d.ipv6_gateway, d.host, d.destroyed_by, d.created_at, d.image_id,
 	d.backup_plan, d.backup_weekday, d.backup_hour, d.backup_window`
 
 // dropletFields are where dropletColumns go.
 func dropletFields(d *cloud.Droplet) []any {
 	return []any{&d.ID, &d.Account, &d.Name, &d.Region, &d.Size, &d.VCPUs, &d.Memory, &d.Disk, &d.Status,
 		&d.IPv6, &d.Monitoring, &d.Agent, &d.PublicNetworking, &d.VPC, &d.VPCRange,
-		&d.PrivateIPv4, &d.PublicIPv4, &d.PublicIPv6, &d.IPv6Gateway, &d.Host, &d.DestroyedBy, moment{&d.CreatedAt},
+		&d.PrivateIPv4, &d.PublicIPv4, &d.PublicRange, &d.PublicIPv6, &d.IPv6Gateway, &d.Host, &d.DestroyedBy, moment{&d.CreatedAt},
 		&d.Image.ID, &d.Backups.Plan, &d.Backups.Weekday, &d.Backups.Hour, moment{&d.BackupWindow}}
 }
 
@@ -41,14 +41,14 @@ func (tx *Tx) AddDroplet(d NewDroplet) (bool, error) {
 	n, err := tx.t.Exec(`INSERT INTO droplets (id, account_id, name, region, size, vcpus, memory, disk,
 		image_id, status, ipv6, monitoring, agent, public_networking, gpu, vpc_id, vpc_range,
 		private_host, private_ipv4, public_host, public_ipv4, public_ipv6, ipv6_gateway,
-		host, user_data, public_keys, destroyed_by, created_at)
+		host, user_data, public_keys, destroyed_by, created_at, public_range)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-		$17, $18, $19, $20, $21, $22, $23, '', $24, $25, 0, $26)
+		$17, $18, $19, $20, $21, $22, $23, '', $24, $25, 0, $26, $27)
 		ON CONFLICT DO NOTHING`,
 		d.ID, d.Account, d.Name, d.Region, d.Size, d.VCPUs, d.Memory, d.Disk,
 		d.Image.ID, string(d.Status), d.IPv6, d.Monitoring, d.Agent, d.PublicNetworking, d.GPU, d.VPC, d.VPCRange,
 		d.PrivateHost, d.PrivateIPv4, public, d.PublicIPv4, d.PublicIPv6, d.IPv6Gateway,
-		d.UserData, jsonText(d.PublicKeys), micros(d.CreatedAt))
+		d.UserData, jsonText(d.PublicKeys), micros(d.CreatedAt), d.PublicRange)
 	if err != nil || n == 0 {
 		return false, err
 	}

@@ -104,15 +104,16 @@ func (f filler) addOne(tx *store.Tx, id, place int64, region string) error {
 	if err != nil {
 		return err
 	}
-	public := place + cloud.PublicIPv4Pool/10 // those that are created later come from the front
+	pool := cloud.SimulatedAddresses().Droplets
+	public := pool.Place(place + pool.Size()/10) // those that are created later come from the front
 	added, err := tx.AddDroplet(store.NewDroplet{
 		Droplet: cloud.Droplet{
 			ID: id, Account: f.account, Name: fmt.Sprintf("web-%d", place), Region: region, Size: f.size.Slug,
 			VCPUs: f.size.VCPUs, Memory: f.size.Memory, Disk: f.size.Disk, Image: f.image,
 			Status: cloud.DropletActive, CreatedAt: tx.Now, PublicNetworking: true, VPC: vpc.ID, VPCRange: vpc.IPRange,
-			PrivateIPv4: private, PublicIPv4: cloud.PublicIPv4(public), PublicKeys: []string{},
+			PrivateIPv4: private, PublicIPv4: pool.Address(public), PublicKeys: []string{},
 		},
-		PrivateHost: host, PublicHost: public % cloud.PublicIPv4Pool,
+		PrivateHost: host, PublicHost: public,
 	})
 	if err == nil && !added {
 		err = fmt.Errorf("the addresses of Droplet %d are taken", id)

@@ -154,6 +154,9 @@ CREATE TABLE droplets (
 	private_ipv4 TEXT NOT NULL,
 	public_host BIGINT NULL UNIQUE,
 	public_ipv4 TEXT NOT NULL,
+	-- The network that it is in, as that may not be the pool's any more; empty for
+	-- a simulated one, which the address tells.
+	public_range TEXT NOT NULL DEFAULT '',
 	public_ipv6 TEXT NOT NULL,
 	ipv6_gateway TEXT NOT NULL,
 	host TEXT NOT NULL,

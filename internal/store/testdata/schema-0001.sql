@@ -134,6 +134,9 @@ CREATE TABLE droplets (
 	private_ipv4 TEXT NOT NULL,
 	public_host BIGINT NULL UNIQUE,
 	public_ipv4 TEXT NOT NULL,
+	-- The network that it is in, as that may not be the pool's any more; empty for
+	-- a simulated one, which the address tells.
+	public_range TEXT NOT NULL DEFAULT '',
 	public_ipv6 TEXT NOT NULL,
 	ipv6_gateway TEXT NOT NULL,
 	host TEXT NOT NULL,
@@ -386,7 +389,7 @@ INSERT INTO vpc_peerings VALUES ('00000000-0000-4000-8000-000000000009', 1000000
 
 INSERT INTO ssh_keys VALUES (1000002, 1000000, 'laptop', 'ssh-ed25519 AAAA ann@laptop', '3b:16:bf');
 
-INSERT INTO droplets VALUES (1000003, 1000000, 'web-1', 'nyc3', 's-1vcpu-1gb', 1, 1024, 25, 100000001, 'active', TRUE, TRUE, FALSE, TRUE, FALSE, '00000000-0000-4000-8000-000000000003', '10.108.0.0/20', 2, '10.108.0.2', 7, '192.0.2.7', '2001:db8::7', '2001:db8::1', '', '', '["ssh-ed25519 AAAA"]', 0, 1767323045000006, 'weekly', 'SAT', 20, 1767323105000006, 1767323105000006);
+INSERT INTO droplets VALUES (1000003, 1000000, 'web-1', 'nyc3', 's-1vcpu-1gb', 1, 1024, 25, 100000001, 'active', TRUE, TRUE, FALSE, TRUE, FALSE, '00000000-0000-4000-8000-000000000003', '10.108.0.0/20', 2, '10.108.0.2', 7, '192.0.2.7', '', '2001:db8::7', '2001:db8::1', '', '', '["ssh-ed25519 AAAA"]', 0, 1767323045000006, 'weekly', 'SAT', 20, 1767323105000006, 1767323105000006);
 
 INSERT INTO droplet_buckets VALUES (1000000, FALSE, 976, 1);
 
