@@ -71,7 +71,7 @@ type testCloud struct {
 	replica bool
 	// configure changes what processes are made of from now on; nil changes nothing.
 	configure func(*Config)
-	latency sim.Latency
+	latency   sim.Latency
 
 	store  *store.DB
 	engine *sim.Engine

@@ -65,7 +65,9 @@ type dropletVerb struct {
 	byTag bool
 	// makesImage says that it is begun with the ID of a new image.
 	makesImage bool
-	begin      func(dropletBeginning) (cloud.Action, error)
+	// starts says that it starts a Droplet that is off.
+	starts bool
+	begin  func(dropletBeginning) (cloud.Action, error)
 }
 
 // dropletBeginning is an action on a Droplet in the transaction that begins it:
@@ -75,13 +77,14 @@ type dropletBeginning struct {
 	tx      *store.Tx
 	droplet cloud.Droplet
 	request DropletAction
+	bounds  bounds
 	image   int64 // a new image's ID, for a verb that makes one
 	new     op.New
 }
 
 // dropletVerbs are the actions that users may ask for by type.
 var dropletVerbs = map[cloud.ActionType]dropletVerb{
-	cloud.ActionPowerOn:    {byTag: true, begin: simply(dropletPowerOn)},
+	cloud.ActionPowerOn:    {byTag: true, starts: true, begin: simply(dropletPowerOn)},
 	cloud.ActionPowerOff:   {byTag: true, begin: simply(dropletPowerOff)},
 	cloud.ActionShutdown:   {byTag: true, begin: simply(dropletShutdown)},
 	cloud.ActionReboot:     {begin: simply(dropletReboot)},
@@ -91,9 +94,9 @@ var dropletVerbs = map[cloud.ActionType]dropletVerb{
 		check: checkSnapshot, scope: "image:create", byTag: true, makesImage: true, begin: beginSnapshot,
 	},
 	cloud.ActionResize:                  {scope: "droplet:create", begin: beginResize},
-	cloud.ActionRebuild:                 {check: checkDiskImage, scope: "droplet:admin", begin: beginRebuild},
-	cloud.ActionRestore:                 {check: checkDiskImage, scope: "droplet:admin", begin: beginRestore},
-	cloud.ActionPasswordReset:           {scope: "droplet:admin", begin: beginPasswordReset},
+	cloud.ActionRebuild:                 {check: checkDiskImage, scope: "droplet:admin", starts: true, begin: beginRebuild},
+	cloud.ActionRestore:                 {check: checkDiskImage, scope: "droplet:admin", starts: true, begin: beginRestore},
+	cloud.ActionPasswordReset:           {scope: "droplet:admin", starts: true, begin: beginPasswordReset},
 	cloud.ActionEnableIPv6:              {byTag: true, begin: beginEnableIPv6},
 	cloud.ActionEnablePrivateNetworking: {byTag: true, begin: simply(dropletEnablePrivateNetworking)},
 	cloud.ActionEnableBackups:           {check: checkBackupPolicy, byTag: true, begin: beginBackupPolicy},
@@ -153,12 +156,16 @@ func (p *Plane) StartDropletAction(ctx context.Context, who cloud.Actor, droplet
 	if err != nil {
 		return action, err
 	}
+	bounds, err := p.readBounds(ctx)
+	if err != nil {
+		return action, err
+	}
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
 		d, err := tx.LockDroplet(who.Account, droplet)
 		if err != nil {
 			return err
 		}
-		action, err = p.beginDropletAction(tx, verb, d, a, ids[0], images[0])
+		action, err = p.beginDropletAction(tx, verb, d, a, bounds, ids[0], images[0])
 		return err
 	})
 	return action, err
@@ -178,15 +185,21 @@ func (p *Plane) actionIDs(ctx context.Context, verb dropletVerb, n int) (ids, im
 }
 
 // beginDropletAction begins an action on a Droplet whose state allows it.
-func (p *Plane) beginDropletAction(tx *store.Tx, verb dropletVerb, d cloud.Droplet, a DropletAction, id, image int64) (cloud.Action, error) {
+func (p *Plane) beginDropletAction(tx *store.Tx, verb dropletVerb, d cloud.Droplet, a DropletAction, bounds bounds, id, image int64) (cloud.Action, error) {
 	if err := d.Allow(a.Type); err != nil {
 		return cloud.Action{}, err
 	}
-	return verb.begin(dropletBeginning{
-		Plane: p, tx: tx, droplet: d, request: a, image: image, new: op.New{
+	b := dropletBeginning{
+		Plane: p, tx: tx, droplet: d, request: a, bounds: bounds, image: image, new: op.New{
 			ID: id, Account: d.Account, Type: a.Type, About: d.Ref(), Region: d.Region, Holds: []cloud.Ref{d.Ref()},
 		},
-	})
+	}
+	if verb.starts {
+		if err := b.mayStart(); err != nil {
+			return cloud.Action{}, err
+		}
+	}
+	return verb.begin(b)
 }
 
 // simply begins a plan that needs to know nothing but the Droplet and a name.

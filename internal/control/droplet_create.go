@@ -68,10 +68,14 @@ func (p *Plane) CreateDroplets(ctx context.Context, who cloud.Actor, n NewDrople
 	if err != nil {
 		return nil, nil, err
 	}
+	bounds, err := p.readBounds(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	var droplets []cloud.Droplet
 	var actions []cloud.Action
 	err = p.store.Write(ctx, func(tx *store.Tx) (err error) {
-		c := creation{Plane: p, tx: tx, who: who, request: n}
+		c := creation{Plane: p, tx: tx, who: who, request: n, bounds: bounds}
 		droplets, actions, err = c.create(ids, actionIDs, places)
 		return err
 	})
@@ -109,6 +113,7 @@ type creation struct {
 	tx      *store.Tx
 	who     cloud.Actor
 	request NewDroplets
+	bounds  bounds
 
 	size    cloud.Size
 	image   cloud.Image
@@ -121,7 +126,7 @@ type creation struct {
 
 func (c *creation) create(ids, actionIDs, places []int64) ([]cloud.Droplet, []cloud.Action, error) {
 	for _, resolve := range []func() error{
-		c.checkLimit, c.findSize, c.findImage, c.findAgent, c.findRegion, c.findVPC, c.findKeys, c.findVolumes,
+		c.checkLimit, c.findSize, c.findImage, c.findAgent, c.findRegion, c.findVPC, c.findKeys, c.findVolumes, c.checkBounds,
 	} {
 		if err := resolve(); err != nil {
 			return nil, nil, err
@@ -150,6 +155,16 @@ func (c *creation) checkLimit() error {
 		err = cloud.Invalid("creating this/these droplet(s) will exceed your droplet limit")
 	}
 	return err
+}
+
+// checkBounds refuses Droplets that do not all fit.
+func (c *creation) checkBounds() error {
+	one := engine.Shape{VCPUs: c.size.VCPUs, Memory: c.size.Memory, Disk: c.size.Disk}
+	if err := c.bounds.machine(one); err != nil {
+		return err
+	}
+	n := int64(len(c.request.Names))
+	return c.bounds.more(c.tx, n*one.Memory, n*one.Disk)
 }
 
 func (c *creation) findSize() error {

@@ -33,6 +33,12 @@ func beginResize(b dropletBeginning) (cloud.Action, error) {
 	if b.request.Disk {
 		args.To.Disk = size.Disk
 	}
+	if err := b.bounds.machine(args.To); err != nil {
+		return cloud.Action{}, err
+	}
+	if err := b.bounds.more(b.tx, 0, args.To.Disk-args.From.Disk); err != nil { // its memory counts when it is on
+		return cloud.Action{}, err
+	}
 	return begin(b.tx, b.Plane, dropletResize, b.new, args)
 }
 

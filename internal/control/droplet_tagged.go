@@ -28,6 +28,10 @@ func (p *Plane) StartTaggedActions(ctx context.Context, who cloud.Actor, tag str
 	if err != nil {
 		return nil, err
 	}
+	bounds, err := p.readBounds(ctx)
+	if err != nil {
+		return nil, err
+	}
 	err = p.withTagged(ctx, who, tag, verb, n, func(tx *store.Tx, droplets []cloud.Droplet, ids, images []int64) error {
 		actions = make([]cloud.Action, len(droplets))
 		for i, d := range droplets {
@@ -35,7 +39,7 @@ func (p *Plane) StartTaggedActions(ctx context.Context, who cloud.Actor, tag str
 				return errBlocked()
 			}
 			var err error
-			if actions[i], err = p.beginDropletAction(tx, verb, d, a, ids[i], images[i]); err != nil {
+			if actions[i], err = p.beginDropletAction(tx, verb, d, a, bounds, ids[i], images[i]); err != nil {
 				return err
 			}
 		}

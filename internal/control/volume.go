@@ -36,11 +36,15 @@ func (p *Plane) CreateVolume(ctx context.Context, who cloud.Actor, n NewVolume) 
 	if err != nil {
 		return cloud.Volume{}, err
 	}
+	bounds, err := p.readBounds(ctx)
+	if err != nil {
+		return cloud.Volume{}, err
+	}
 	id := cloud.NewUUID()
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
 		v := n.Volume
 		v.ID, v.Account, v.CreatedAt = id, who.Account, tx.Now
-		if err := p.addVolume(tx, v, n.Snapshot); err != nil {
+		if err := p.addVolume(tx, v, n.Snapshot, bounds); err != nil {
 			return err
 		}
 		_, err := begin(tx, p, volumeCreate, op.New{
@@ -58,7 +62,7 @@ func (p *Plane) CreateVolume(ctx context.Context, who cloud.Actor, n NewVolume) 
 }
 
 // addVolume checks a new volume and adds it, not yet shown.
-func (p *Plane) addVolume(tx *store.Tx, v cloud.Volume, snapshot string) error {
+func (p *Plane) addVolume(tx *store.Tx, v cloud.Volume, snapshot string, bounds bounds) error {
 	if err := p.fillFromSnapshot(tx, &v, snapshot); err != nil {
 		return err
 	}
@@ -74,6 +78,9 @@ func (p *Plane) addVolume(tx *store.Tx, v cloud.Volume, snapshot string) error {
 		return err
 	}
 	if err := checkVolumeLimit(tx, v.Account); err != nil {
+		return err
+	}
+	if err := bounds.more(tx, 0, v.SizeGigabytes); err != nil {
 		return err
 	}
 	added, err := tx.AddVolume(v)

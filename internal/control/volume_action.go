@@ -97,6 +97,10 @@ func (p *Plane) DetachVolume(ctx context.Context, who cloud.Actor, volume string
 
 // ResizeVolume starts to grow a volume, attached or not.
 func (p *Plane) ResizeVolume(ctx context.Context, who cloud.Actor, volume string, gigabytes int64) (cloud.Action, error) {
+	bounds, err := p.readBounds(ctx)
+	if err != nil {
+		return cloud.Action{}, err
+	}
 	return p.startVolumeAction(ctx, who, volume, func(tx *store.Tx, id int64, v cloud.Volume) (cloud.Action, error) {
 		if err := cloud.CheckVolumeSize(gigabytes); err != nil {
 			return cloud.Action{}, err
@@ -114,6 +118,9 @@ func (p *Plane) ResizeVolume(ctx context.Context, who cloud.Actor, volume string
 				return cloud.Action{}, err
 			}
 			holds = append(holds, d.Ref())
+		}
+		if err := bounds.more(tx, 0, gigabytes-v.SizeGigabytes); err != nil {
+			return cloud.Action{}, err
 		}
 		return begin(tx, p, volumeResize, op.New{
 			ID: id, Account: who.Account, Type: cloud.ActionResizeVolume, About: v.Ref(), Region: v.Region, Holds: holds,
