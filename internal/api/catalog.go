@@ -36,8 +36,9 @@ type wireSize struct {
 	json []byte // encoded once
 }
 
-// catalogViews holds what never changes while the server runs, made once.
+// catalogViews holds what changes with the catalogue only, made once for each.
 type catalogViews struct {
+	of           *cloud.Catalog
 	regions      map[string]*wireRegion // with their sizes
 	bareRegions  map[string]*wireRegion // for those who may not see sizes
 	sizes        map[string]*wireSize
@@ -46,9 +47,19 @@ type catalogViews struct {
 	sizesShown   []*wireSize
 }
 
-func viewCatalog(c cloud.Catalog) catalogViews {
-	views := catalogViews{
-		regions: map[string]*wireRegion{}, bareRegions: map[string]*wireRegion{}, sizes: map[string]*wireSize{},
+// catalogViews shows the catalogue as it is now.
+func (s *Server) catalogViews() *catalogViews {
+	now, views := s.plane.Catalog(), s.catalog.Load()
+	if views == nil || views.of != now {
+		views = viewCatalog(now)
+		s.catalog.Store(views)
+	}
+	return views
+}
+
+func viewCatalog(c *cloud.Catalog) *catalogViews {
+	views := &catalogViews{
+		of: c, regions: map[string]*wireRegion{}, bareRegions: map[string]*wireRegion{}, sizes: map[string]*wireSize{},
 	}
 	for _, r := range c.Regions {
 		full := &wireRegion{Name: r.Name, Slug: r.Slug, Features: list(true, r.Features), Available: r.Available, Sizes: c.SizesIn(r)}
@@ -84,9 +95,10 @@ func (v view) region(slug string) *wireRegion {
 }
 
 func (s *Server) listRegions(c *call) (*reply, error) {
-	shown := s.catalog.regionsShown
-	if !c.view().sees("sizes:read") {
-		shown = s.catalog.bareShown
+	v := c.view()
+	shown := v.catalog.regionsShown
+	if !v.sees("sizes:read") {
+		shown = v.catalog.bareShown
 	}
 	p := c.paging()
 	total := int64(len(shown))
@@ -99,12 +111,13 @@ func (s *Server) listRegions(c *call) (*reply, error) {
 
 func (s *Server) listSizes(c *call) (*reply, error) {
 	p := c.paging()
-	total := int64(len(s.catalog.sizesShown))
+	shown := s.catalogViews().sizesShown
+	total := int64(len(shown))
 	return ok(struct {
 		Sizes []*wireSize `json:"sizes"`
 		Links wireLinks   `json:"links"`
 		Meta  wireMeta    `json:"meta"`
-	}{cut(s.catalog.sizesShown, p), c.links(p, total), wireMeta{total}}), nil
+	}{cut(shown, p), c.links(p, total), wireMeta{total}}), nil
 }
 
 // cut takes one page of a slice.

@@ -101,7 +101,7 @@ func BenchmarkCompress(b *testing.B) {
 	tr := newTransport(b, RateLimit{})
 	var sizes []*wireSize
 	for range 8 {
-		sizes = append(sizes, tr.catalog.sizesShown...)
+		sizes = append(sizes, tr.catalogViews().sizesShown...)
 	}
 	w := httptest.NewRecorder()
 	tr.write(w, httptest.NewRequest(http.MethodGet, "/", nil), ok(sizes))

@@ -12,7 +12,8 @@ import (
 
 // What the bodies write by themselves is what encoding/json would write.
 func TestAppendedJSONIsTheSame(t *testing.T) {
-	catalog := viewCatalog(cloud.DefaultCatalog())
+	known := cloud.DefaultCatalog()
+	catalog := viewCatalog(&known)
 	droplet := cloud.Droplet{
 		ID: 1_000_000, Name: "web-1", Region: "nyc3", Size: "s-1vcpu-1gb", VCPUs: 1, Memory: 1024, Disk: 25,
 		Status: cloud.DropletActive, CreatedAt: time.Unix(1, 0), IPv6: true, Monitoring: true, Agent: true,
@@ -24,8 +25,8 @@ func TestAppendedJSONIsTheSame(t *testing.T) {
 	}
 	gpu := droplet
 	gpu.Size, gpu.Status = "gpu-h100x1-80gb", cloud.DropletNew
-	full := view{&catalog, cloud.Scopes{cloud.FullAccess}, "http://x", map[int64]*wireImage{}}
-	narrow := view{&catalog, cloud.Scopes{"droplet:read"}, "http://x", map[int64]*wireImage{}}
+	full := view{catalog, cloud.Scopes{cloud.FullAccess}, "http://x", map[int64]*wireImage{}}
+	narrow := view{catalog, cloud.Scopes{"droplet:read"}, "http://x", map[int64]*wireImage{}}
 	for name, body := range map[string]appender{
 		"one":       dropletBody{Droplet: full.droplet(droplet)},
 		"created":   dropletBody{full.droplet(gpu), &wireOneLinks{Actions: []wireLink{{1, "create", "http://x"}}}},

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -48,7 +49,7 @@ type Server struct {
 	log       *slog.Logger
 	publicURL string
 	router    chi.Router
-	catalog   catalogViews
+	catalog   atomic.Pointer[catalogViews]
 	limiter   *limiter
 	metrics   http.Handler
 	served    func(Served)
@@ -66,7 +67,6 @@ func New(c Config) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.catalog = viewCatalog(c.Plane.Catalog())
 	s.router = s.newRouter()
 	return s
 }

@@ -17,7 +17,7 @@ type view struct {
 }
 
 func (c *call) view() view {
-	return view{&c.server.catalog, c.Actor.Scopes, c.baseURL(), map[int64]*wireImage{}}
+	return view{c.server.catalogViews(), c.Actor.Scopes, c.baseURL(), map[int64]*wireImage{}}
 }
 
 // sees reports whether the caller may read a family.

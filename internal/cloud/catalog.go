@@ -74,6 +74,9 @@ type BaseImage struct {
 	SizeGigabytes float64  `json:"size_gigabytes"` // GB
 	CreatedAt     string   `json:"created_at"`     // RFC 3339
 	Regions       []string `json:"regions"`
+	// Alias is the slug by which the engine knows the image, where Slug is
+	// another name for it.
+	Alias string `json:"-"`
 }
 
 // Catalog is what the cloud offers.

@@ -126,7 +126,7 @@ type creation struct {
 
 func (c *creation) create(ids, actionIDs, places []int64) ([]cloud.Droplet, []cloud.Action, error) {
 	for _, resolve := range []func() error{
-		c.checkLimit, c.findSize, c.findImage, c.findAgent, c.findRegion, c.findVPC, c.findKeys, c.findVolumes, c.checkBounds,
+		c.checkLimit, c.findSize, c.findImage, c.findAgent, c.findRegion, c.checkAgent, c.findVPC, c.findKeys, c.findVolumes, c.checkBounds,
 	} {
 		if err := resolve(); err != nil {
 			return nil, nil, err
@@ -168,7 +168,7 @@ func (c *creation) checkBounds() error {
 }
 
 func (c *creation) findSize() error {
-	size, ok := c.catalog.Size(c.request.Size)
+	size, ok := c.Catalog().Size(c.request.Size)
 	if !ok || size.Retired || !size.Available {
 		return cloud.Invalid("You specified an invalid size for Droplet creation.")
 	}
@@ -204,6 +204,18 @@ func (c *creation) findAgent() error {
 	return nil
 }
 
+// checkAgent leaves the agent out where the region has none to install.
+func (c *creation) checkAgent() error {
+	if c.region.Has("install_agent") {
+		return nil
+	}
+	c.agent = false
+	if wanted := c.request.Agent; wanted != nil && *wanted {
+		return cloud.Invalid("The Droplet agent is not available in %s.", c.region.Slug)
+	}
+	return nil
+}
+
 // agentDistributions are the systems that the Droplet agent runs on.
 var agentDistributions = []string{"CentOS", "Debian", "Fedora", "Rocky Linux", "Ubuntu"}
 
@@ -221,13 +233,13 @@ func findImage(tx *store.Tx, account int64, idOrSlug string) (cloud.Image, error
 // as "nyc", or the first that fits at all.
 func (c *creation) findRegion() error {
 	want := strings.ToLower(c.request.Region)
-	region, exact := c.catalog.Region(want)
+	region, exact := c.Catalog().Region(want)
 	if exact && want != "" {
 		c.region = region
 		return c.checkRegion(region)
 	}
 	var refusal error
-	for _, region := range c.catalog.Regions {
+	for _, region := range c.Catalog().Regions {
 		if !strings.HasPrefix(region.Slug, want) {
 			continue
 		}

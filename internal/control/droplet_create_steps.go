@@ -26,7 +26,7 @@ func (p *Plane) createMachine(ctx context.Context, run *op.Run[createArgs]) erro
 		Ref:     machineRef(d),
 		Shape:   shape(d),
 		Region:  d.Region,
-		Image:   engineImage(d.Image),
+		Image:   p.engineImage(d.Image),
 		Network: network(d, ""), Firewall: firewall, PublicKeys: d.PublicKeys, UserData: d.UserData,
 	}))
 }

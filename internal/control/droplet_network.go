@@ -48,7 +48,7 @@ func errIPv6Unavailable(region string) error {
 
 // publicIPv6 returns the IPv6 address that is a Droplet's own, and its gateway.
 func (p *Plane) publicIPv6(d cloud.Droplet) (ip, gateway string) {
-	index := slices.IndexFunc(p.catalog.Regions, func(r cloud.Region) bool { return r.Slug == d.Region })
+	index := slices.IndexFunc(p.Catalog().Regions, func(r cloud.Region) bool { return r.Slug == d.Region })
 	return p.addresses.IPv6.Droplet(index, d.ID)
 }
 

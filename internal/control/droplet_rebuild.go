@@ -78,11 +78,6 @@ func (b dropletBeginning) replaceWith(plan *op.Plan[*Plane, replaceArgs], image 
 
 func errNoIPv6() error { return cloud.Invalid("image is not compatible with ipv6") }
 
-// engineImage is how the engine knows an image.
-func engineImage(i cloud.Image) engine.Image {
-	return engine.Image{Ref: imageRef(i.Account, i.ID, i.Name), Slug: i.Slug, Base: i.Account == 0}
-}
-
 func (p *Plane) stopForReplace(ctx context.Context, run *op.Run[replaceArgs]) error {
 	if !run.Args.On {
 		return nil
@@ -160,7 +155,7 @@ func (p *Plane) withImage(ctx context.Context, run *op.Run[replaceArgs], call fu
 	if err != nil {
 		return err
 	}
-	return p.onReplaced(ctx, run, func(m engine.Ref) (engine.Progress, error) { return call(m, engineImage(image)) })
+	return p.onReplaced(ctx, run, func(m engine.Ref) (engine.Progress, error) { return call(m, p.engineImage(image)) })
 }
 
 // saveReplaced records the new image and what follows from it: the agent goes

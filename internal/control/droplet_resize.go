@@ -47,11 +47,11 @@ func beginResize(b dropletBeginning) (cloud.Action, error) {
 // refused even if the disk is to stay as it is.
 func (b dropletBeginning) resizeTo() (cloud.Size, error) {
 	d, disk := b.droplet, b.request.Disk
-	size, ok := b.catalog.Size(b.request.Size)
+	size, ok := b.Catalog().Size(b.request.Size)
 	if !ok || size.Retired || !size.Available {
 		return size, cloud.Invalid("You specified an invalid size for the Droplet.")
 	}
-	from, _ := b.catalog.Size(d.Size)
+	from, _ := b.Catalog().Size(d.Size)
 	switch {
 	case size.Slug == d.Size && (!disk || size.Disk <= d.Disk):
 		return size, cloud.Invalid("The droplet is already set to this size.")

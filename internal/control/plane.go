@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -21,7 +22,7 @@ type Plane struct {
 	store     *store.DB
 	engine    engine.Engine
 	runner    *op.Runner[*Plane]
-	catalog   cloud.Catalog
+	offered   atomic.Pointer[offered]
 	addresses cloud.Addresses
 	log       *slog.Logger
 
@@ -31,6 +32,9 @@ type Plane struct {
 	reconcilers []*Reconciler
 	backups     *Reconciler
 	firewalls   *Reconciler
+	// machines and watch are nil where machines do nothing by themselves.
+	machines *Reconciler
+	watch    func(context.Context)
 }
 
 // Config is what a Plane is made of.
@@ -38,6 +42,9 @@ type Config struct {
 	Store   *store.DB
 	Engine  engine.Engine
 	Catalog cloud.Catalog
+	// Offers tells the catalogue now, where it changes while the cloud runs; nil
+	// leaves it as it is.
+	Offers func(context.Context) (cloud.Catalog, error)
 	// Addresses are where public ones come from; the zero value is those of
 	// simulated machines.
 	Addresses cloud.Addresses
@@ -83,35 +90,26 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 	c.Store.WhenFirewallsChange(p.firewalls.Wake)
 	p.reconcilers = []*Reconciler{p.backups, p.firewalls, newReconciler(p.log, "prune", pruneEvery, p.prune)}
 	p.runner = op.NewRunner(c.Store, p, op.Options{Log: p.log, Owner: c.Owner, Intercept: c.Intercept}, plans...)
-	err := c.Store.Write(ctx, func(tx *store.Tx) (err error) {
+	p.watchMachines()
+	if c.Offers != nil {
+		p.reconcilers = append(p.reconcilers, newReconciler(p.log, "catalogue", offersEvery, p.takeOffers(c.Offers)))
+	}
+	err := c.Store.Write(ctx, func(tx *store.Tx) error {
 		if c.Alone {
 			if err := tx.ClearLeases(); err != nil {
 				return err
 			}
 		}
-		if err := checkPools(tx, p.addresses); err != nil {
-			return err
-		}
-		if err := tx.SetCatalog(c.Catalog); err != nil {
-			return err
-		}
-		p.catalog, err = tx.Catalog()
-		return err
+		return checkPools(tx, p.addresses)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the store: %w", err)
 	}
-	if err := c.Store.KeepBaseImages(ctx); err != nil {
-		return nil, err
-	}
-	return p, p.addMissingVPCs(ctx)
+	return p, p.SetCatalog(ctx, c.Catalog)
 }
 
 // Runner is what carries the plane's operations out.
 func (p *Plane) Runner() *op.Runner[*Plane] { return p.runner }
-
-// Catalog is what the cloud offers, with what it no longer offers but has.
-func (p *Plane) Catalog() cloud.Catalog { return p.catalog }
 
 // begin queues an operation.
 func begin[A any](tx *store.Tx, p *Plane, plan *op.Plan[*Plane, A], n op.New, args A) (cloud.Action, error) {

@@ -14,6 +14,23 @@ type realEngine struct {
 	*sim.Engine
 	capacity engine.Capacity
 	changed  chan string
+	// images are the slugs that machines were made from.
+	images []string
+	// looked is called when a machine's state was read; nil calls nothing.
+	looked func()
+}
+
+func (e *realEngine) Machine(ctx context.Context, id string) (engine.MachineState, error) {
+	state, err := e.Engine.Machine(ctx, id)
+	if looked := e.looked; looked != nil {
+		looked()
+	}
+	return state, err
+}
+
+func (e *realEngine) CreateMachine(ctx context.Context, w engine.Work, m engine.Machine) (engine.Progress, error) {
+	e.images = append(e.images, m.Image.Slug)
+	return e.Engine.CreateMachine(ctx, w, m)
 }
 
 func (e *realEngine) Capacity(context.Context) (engine.Capacity, error) { return e.capacity, nil }
@@ -33,7 +50,11 @@ func (e *realEngine) Watch(ctx context.Context, changed func(string)) error {
 func (c *testCloud) useRealEngine(capacity engine.Capacity) *realEngine {
 	c.Helper()
 	e := &realEngine{capacity: capacity, changed: make(chan string)}
+	before := c.configure
 	c.configure = func(config *Config) {
+		if before != nil {
+			before(config)
+		}
 		e.Engine = c.engine
 		config.Engine = e
 	}

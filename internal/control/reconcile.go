@@ -106,6 +106,9 @@ func (r *Reconciler) passOnce(ctx context.Context) error {
 func (p *Plane) Reconcile(ctx context.Context) {
 	ctx = store.Background(ctx)
 	var all sync.WaitGroup
+	if p.watch != nil {
+		all.Go(func() { p.watch(ctx) })
+	}
 	for _, r := range p.reconcilers {
 		all.Go(func() { r.Run(ctx) })
 	}

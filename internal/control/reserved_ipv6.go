@@ -37,7 +37,7 @@ func (p *Plane) ReserveIPv6(ctx context.Context, who cloud.Actor, region string)
 	if !p.addresses.IPv6.Any() {
 		return r, errIPv6Unavailable(slug)
 	}
-	place := slices.IndexFunc(p.catalog.Regions, func(r cloud.Region) bool { return r.Slug == slug })
+	place := slices.IndexFunc(p.Catalog().Regions, func(r cloud.Region) bool { return r.Slug == slug })
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
 		within, err := tx.CountReservedIPv6(who.Account)
 		if err == nil && !within {

@@ -219,7 +219,7 @@ func (p *Plane) addMissingVPCs(ctx context.Context) error {
 			return err
 		}
 		for _, account := range accounts {
-			if err := addDefaultVPCs(tx, account.ID, p.catalog); err != nil {
+			if err := addDefaultVPCs(tx, account.ID, *p.Catalog()); err != nil {
 				return err
 			}
 		}
