@@ -1,0 +1,394 @@
+// Package usernet joins virtual machines to each other and to the world
+// without root: each link is a pair of datagram sockets between QEMU and this
+// process, which is the gateway, the switch and the firewall.
+package usernet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
+)
+
+// The addresses of every machine's public link. A guest's own has the last 16
+// bits of the public address that the cloud shows.
+var (
+	guestRange  = netip.MustParsePrefix("198.18.0.0/16")
+	gatewayIPv4 = netip.MustParseAddr("198.18.0.1")
+	dnsAt       = netip.AddrPortFrom(gatewayIPv4, 53)
+	metadataAt  = netip.MustParseAddrPort("169.254.169.254:80")
+)
+
+// Options say how a network is made.
+type Options struct {
+	// PublicPool is where public addresses come from: addresses of this host, so
+	// a part of 127.0.0.0/8, no larger than a /16. The zero value is
+	// 127.100.0.0/16.
+	PublicPool netip.Prefix
+	// SSHPort is the first choice for the port that leads to a machine's port 22;
+	// zero is 22. Where it is not to be had, it is the next free one from 2222 on.
+	SSHPort uint16
+	// Ports are the TCP ports that are forwarded to machines without a firewall,
+	// and to those whose firewall opens all of them. Nil is DefaultPorts.
+	Ports []uint16
+	// Log is told what could not be done. Nil is the default logger.
+	Log *slog.Logger
+	// Resolvers are whom machines' questions for names are handed to. Nil is
+	// those of /etc/resolv.conf, read anew for each question.
+	Resolvers func() []netip.AddrPort
+	// Dial connects machines with the world, once it is clear that they may. Nil
+	// is a connection from this host.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// DefaultPorts are the ports that are forwarded where all are open: there
+// cannot be 65,535 listeners for each machine.
+var DefaultPorts = []uint16{22, 80, 443, 3000, 5000, 8000, 8080, 8443}
+
+// Network is the network of all machines of this process.
+type Network struct {
+	pool  netip.Prefix
+	ssh   uint16
+	ports []uint16
+	log   *slog.Logger
+	world *world
+
+	// busy keeps two calls about one machine apart.
+	busy keyed
+
+	mu       sync.RWMutex
+	machines map[string]*machine
+	byAddr   map[netip.Addr]*machine // by the guests' public addresses
+	lans     map[string]*lan
+	peerings map[string]peering
+	closed   bool
+}
+
+var _ vnet.Network = (*Network)(nil)
+
+// New makes a network without machines.
+func New(o Options) (*Network, error) {
+	n := &Network{
+		pool: o.PublicPool, ssh: o.SSHPort, ports: o.Ports, log: o.Log,
+		world:    &world{dial: o.Dial, resolvers: o.Resolvers, ping: hostPing},
+		machines: map[string]*machine{}, byAddr: map[netip.Addr]*machine{},
+		lans: map[string]*lan{}, peerings: map[string]peering{},
+	}
+	if !n.pool.IsValid() {
+		n.pool = netip.MustParsePrefix("127.100.0.0/16")
+	}
+	if !n.pool.Addr().Is4() || n.pool.Bits() < 16 {
+		return nil, errors.New("the public addresses of machines must be an IPv4 range no larger than a /16, such as 127.100.0.0/16")
+	}
+	n.pool = n.pool.Masked()
+	if n.ssh == 0 {
+		n.ssh = 22
+	}
+	if n.ports == nil {
+		n.ports = DefaultPorts
+	}
+	if n.log == nil {
+		n.log = slog.Default()
+	}
+	if n.world.dial == nil {
+		n.world.dial = hostDial
+	}
+	if n.world.resolvers == nil {
+		n.world.resolvers = hostResolvers
+	}
+	return n, nil
+}
+
+// guestAddr is the address that a machine has inside, not valid where the
+// public one is no machine's.
+func (n *Network) guestAddr(public netip.Addr) netip.Addr {
+	if !n.pool.Contains(public) {
+		return netip.Addr{}
+	}
+	b, base := public.As4(), guestRange.Addr().As4()
+	guest := netip.AddrFrom4([4]byte{base[0], base[1], b[2], b[3]})
+	if guest == gatewayIPv4 || guest == guestRange.Addr() || guest == broadcastOf(guestRange) {
+		return netip.Addr{}
+	}
+	return guest
+}
+
+// alias is the public address of the machine that has an address inside.
+func (n *Network) alias(guest netip.Addr) netip.Addr {
+	if !guestRange.Contains(guest) {
+		return netip.Addr{}
+	}
+	b, base := guest.As4(), n.pool.Addr().As4()
+	public := netip.AddrFrom4([4]byte{base[0], base[1], b[2], b[3]})
+	if !n.pool.Contains(public) {
+		return netip.Addr{}
+	}
+	return public
+}
+
+// Guest is the network as the guest configures it: its public address is
+// 198.18.x.y, with the last two bytes of the one that the cloud shows. IPv6
+// leads to other machines, and out as far as this host has IPv6; nothing comes
+// in from outside. Reserved addresses are forwards that the guest sees nothing
+// of.
+func (n *Network) Guest(m vnet.Machine) vnet.Guest {
+	var g vnet.Guest
+	if public, err := netip.ParseAddr(m.Network.PublicIPv4); err == nil {
+		if guest := n.guestAddr(public); guest.IsValid() {
+			g.Public.IPv4, g.Public.IPv4Gateway = netip.PrefixFrom(guest, guestRange.Bits()), gatewayIPv4
+			g.Nameservers = []netip.Addr{gatewayIPv4}
+		}
+	}
+	if g.Public.IPv4.IsValid() {
+		g.Public.IPv6, g.Public.IPv6Gateway = linkOf(m.Network.PublicIPv6, m.Network.IPv6Prefix, m.Network.IPv6Gateway)
+	}
+	g.Private.IPv4, g.Private.IPv4Gateway = linkOf(m.Network.PrivateIPv4, m.Network.PrivatePrefix, m.Network.PrivateGateway)
+	return g
+}
+
+// linkOf reads an address with its prefix length and its gateway.
+func linkOf(address string, bits int, gateway string) (netip.Prefix, netip.Addr) {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{}, netip.Addr{}
+	}
+	prefix := netip.PrefixFrom(a, bits)
+	if !prefix.IsValid() {
+		return netip.Prefix{}, netip.Addr{}
+	}
+	g, _ := netip.ParseAddr(gateway)
+	return prefix, g
+}
+
+// Plug makes a machine's links, or takes over those of one that runs. Ports
+// that cannot be forwarded keep no machine from starting: they are logged.
+func (n *Network) Plug(_ context.Context, m vnet.Machine) ([]vnet.NIC, error) {
+	defer n.busy.lock(m.ID)()
+	s, err := n.describe(m)
+	if err != nil {
+		return nil, err
+	}
+	one := n.machine(m.ID)
+	if one != nil && !one.intact(m.Dir, s) {
+		n.withdraw(one)
+		one.close()
+		one = nil
+	}
+	if one == nil {
+		if one, err = n.newMachine(m, s); err != nil {
+			return nil, err
+		}
+	}
+	if !n.enter(one, s) {
+		one.close()
+		return nil, net.ErrClosed
+	}
+	if err := one.apply(s); err != nil {
+		n.log.Warn("not all ports of a machine are forwarded", "machine", m.ID, "error", err)
+	}
+	return nics(m, one), nil
+}
+
+func nics(m vnet.Machine, one *machine) (all []vnet.NIC) {
+	if one.public != nil {
+		all = append(all, vnet.NIC{MAC: m.PublicMAC, Netdev: netdev(one.public.name)})
+	}
+	if one.private != nil {
+		all = append(all, vnet.NIC{MAC: m.PrivateMAC, Netdev: netdev(one.private.name)})
+	}
+	return all
+}
+
+// netdev is QEMU's end of a link, by names in the machine's folder.
+func netdev(name string) string {
+	return "dgram,local.type=unix,local.path=" + name + ".qemu,remote.type=unix,remote.path=" + name + ".net"
+}
+
+// Update makes a machine's addresses and rules what is described. It fails for
+// good, with everything else done, where a rule's port cannot be forwarded.
+func (n *Network) Update(_ context.Context, m vnet.Machine) error {
+	defer n.busy.lock(m.ID)()
+	one := n.machine(m.ID)
+	if one == nil {
+		return engine.ErrNotFound
+	}
+	s, err := n.describe(m)
+	if err != nil {
+		return err
+	}
+	if one.public == nil {
+		s.guest, s.addresses = netip.Addr{}, nil // a device comes with the next start
+	}
+	if one.private == nil {
+		s.private = netip.Addr{}
+	}
+	if !n.enter(one, s) {
+		return net.ErrClosed
+	}
+	return one.apply(s)
+}
+
+// Unplug removes a machine's links and forwards.
+func (n *Network) Unplug(_ context.Context, id string) error {
+	defer n.busy.lock(id)()
+	one := n.machine(id)
+	if one == nil {
+		return nil
+	}
+	n.withdraw(one)
+	one.remove()
+	one.close()
+	return nil
+}
+
+// Peer lets the machines of two VPCs reach each other, if their guests send
+// what is for the other's range to their VPC's gateway.
+func (n *Network) Peer(_ context.Context, p engine.Peering) error {
+	one, err := newPeering(p)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.peerings[p.ID] = one
+	return nil
+}
+
+// Unpeer ends that.
+func (n *Network) Unpeer(_ context.Context, id string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.peerings, id)
+	return nil
+}
+
+// SSH is where port 22 of a machine is reached.
+func (n *Network) SSH(id string) netip.AddrPort {
+	if one := n.machine(id); one != nil {
+		return one.forwards.sshAt()
+	}
+	return netip.AddrPort{}
+}
+
+// Close ends all links' ends here. Their sockets' files stay, for the next
+// process to take over.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	n.closed = true
+	all := n.machines
+	n.machines, n.byAddr, n.lans = map[string]*machine{}, map[netip.Addr]*machine{}, map[string]*lan{}
+	n.mu.Unlock()
+	for _, one := range all {
+		unlock := n.busy.lock(one.id)
+		one.close()
+		unlock()
+	}
+	return nil
+}
+
+func (n *Network) machine(id string) *machine {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.machines[id]
+}
+
+// machineAt is the machine whose guest has a public address.
+func (n *Network) machineAt(a netip.Addr) *machine {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.byAddr[a]
+}
+
+// enter makes a machine known by its addresses, in place of what it was known
+// by. A network that was closed takes none.
+func (n *Network) enter(m *machine, s *state) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.forget(m)
+	n.machines[m.id] = m
+	for _, a := range []netip.Addr{s.guest, s.guestIPv6} {
+		if a.IsValid() {
+			n.byAddr[a] = m
+		}
+	}
+	if !s.private.IsValid() {
+		return true
+	}
+	segment := n.lans[s.vpc]
+	if segment == nil {
+		segment = &lan{byMAC: map[mac]*machine{}, byAddr: map[netip.Addr]*machine{}}
+		n.lans[s.vpc] = segment
+	}
+	segment.byMAC[s.privateMAC], segment.byAddr[s.private] = m, m
+	return true
+}
+
+func (n *Network) withdraw(m *machine) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.forget(m)
+	delete(n.machines, m.id)
+}
+
+// forget removes a machine from every index of addresses.
+func (n *Network) forget(m *machine) {
+	forget(n.byAddr, m)
+	for vpc, segment := range n.lans {
+		forget(segment.byMAC, m)
+		forget(segment.byAddr, m)
+		if len(segment.byMAC) == 0 {
+			delete(n.lans, vpc)
+		}
+	}
+}
+
+func forget[K comparable](index map[K]*machine, m *machine) {
+	for key, one := range index {
+		if one == m {
+			delete(index, key)
+		}
+	}
+}
+
+// keyed is a lock for each name.
+type keyed struct {
+	mu    sync.Mutex
+	locks map[string]*keyedLock
+}
+
+type keyedLock struct {
+	sync.Mutex
+	users int
+}
+
+// lock waits for a name and returns what gives it back.
+func (k *keyed) lock(name string) func() {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*keyedLock{}
+	}
+	l := k.locks[name]
+	if l == nil {
+		l = &keyedLock{}
+		k.locks[name] = l
+	}
+	l.users++
+	k.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(k.locks, name)
+		}
+	}
+}
