@@ -24,7 +24,7 @@ run: build
 	./bin/cistern serve $(ARGS)
 
 test:
-	@scripts/with-postgres scripts/with-clients scripts/test $(TESTFLAGS) $(PKG)
+	@scripts/with-postgres scripts/with-clients scripts/with-qemu scripts/test $(TESTFLAGS) $(PKG)
 ifeq ($(PKG),./...)
 	@RACE=off scripts/with-postgres scripts/test $(TESTFLAGS) ./internal/cli # what cannot run with the race detector
 endif

@@ -1,0 +1,106 @@
+// Package imagetest gives tests images that boot.
+package imagetest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/image"
+)
+
+// programs are what tests with guests need.
+var programs = []string{"qemu-system-x86_64", "qemu-img", "apt-get", "dpkg-deb", "mke2fs"}
+
+// Tiny returns the tiny image. It is built once and kept in the user's cache for
+// as long as its recipe stays the same. Where it cannot be had, or guests cannot
+// run, the test is skipped.
+func Tiny(t testing.TB) image.Image {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("QEMU: guests take too long for -short")
+	}
+	if missing := missingPrograms(); missing != "" {
+		t.Skipf("QEMU: %s is not installed; scripts/with-qemu installs it", missing)
+	}
+	built, err := tiny()
+	if err != nil {
+		t.Skipf("QEMU: the tiny image cannot be built: %v", err)
+	}
+	return built
+}
+
+// TinyIn puts the tiny image into a folder of images, as if it had been built
+// there.
+func TinyIn(t testing.TB, dir string) image.Image {
+	t.Helper()
+	built := Tiny(t)
+	to := filepath.Join(dir, built.Slug)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"image.json", image.DiskFile, image.KernelFile, image.InitrdFile} {
+		if err := link(filepath.Join(built.Dir, name), filepath.Join(to, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := image.Open(dir).Find(built.Slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// link links a file, or copies it to another file system.
+func link(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o444)
+}
+
+func missingPrograms() string {
+	var missing []string
+	for _, program := range programs {
+		_, err := exec.LookPath(program)
+		if _, sbin := exec.LookPath("/usr/sbin/" + program); err != nil && sbin != nil {
+			missing = append(missing, program)
+		}
+	}
+	return strings.Join(missing, ", ")
+}
+
+// tiny builds the image unless it is in the cache. The lock is for the tests of
+// several packages at once.
+var tiny = sync.OnceValues(func() (image.Image, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return image.Image{}, err
+	}
+	dir := filepath.Join(cache, "cistern-test", "tiny-"+image.TinyRecipe())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return image.Image{}, err
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return image.Image{}, err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return image.Image{}, err
+	}
+	if found, err := image.Open(dir).Find("tiny"); err == nil {
+		return found, nil
+	}
+	// It outlives the test that wants it first.
+	return image.Open(dir).Build(context.Background(), "tiny", func(string) {})
+})
