@@ -123,7 +123,9 @@ func (s side) ports(first, last uint16) term {
 	}
 }
 
-func udp(s side, port uint16) term { return append(protocolIs(unix.IPPROTO_UDP), s.port(port)...) }
+// dhcp is what goes to or comes from a server of addresses.
+func dhcp(s side) term { return append(protocolIs(unix.IPPROTO_UDP), s.port(67)...) }
+
 func tcp(s side, port uint16) term { return append(protocolIs(unix.IPPROTO_TCP), s.port(port)...) }
 
 // icmpType is a kind of ICMP message, of the version that protocol says.

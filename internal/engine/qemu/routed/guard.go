@@ -49,7 +49,7 @@ func guardARP(p port) [][]expr.Any {
 
 func guard4(p port) [][]expr.Any {
 	ip := carrying(unix.ETH_P_IP)
-	rules := [][]expr.Any{all(ip, source.is(netip.IPv4Unspecified()), udp(destination, 67), accept)}
+	rules := [][]expr.Any{all(ip, source.is(netip.IPv4Unspecified()), dhcp(destination), accept)}
 	if p.ipv4.IsValid() {
 		rules = append(rules, all(ip, source.is(p.ipv4.Addr()), accept))
 	}

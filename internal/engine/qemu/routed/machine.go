@@ -108,9 +108,12 @@ func (t trace) of(e nftables.SetElement, isAddress bool) bool {
 func traceOf(id string) (trace, error) {
 	public, private := linkNames(id)
 	t := trace{links: []string{public, private}}
+	if !linkExists(public) { // then it has no routes
+		return t, nil
+	}
 	link, err := netlink.LinkByName(public)
 	if err != nil {
-		return t, nil // a link that is not there has no routes
+		return t, err
 	}
 	routes, err := routesOf(link.Attrs().Index)
 	for _, r := range routes {

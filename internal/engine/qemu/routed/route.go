@@ -211,7 +211,7 @@ func routeKey(r netlink.Route) string { return fmt.Sprint(r.Table, r.Dst, r.Type
 // routesOf are our routes to a link, or all of ours for 0.
 func routesOf(index int) ([]netlink.Route, error) {
 	filter := &netlink.Route{Protocol: protocol, LinkIndex: index, Table: unix.RT_TABLE_UNSPEC}
-	mask := uint64(netlink.RT_FILTER_PROTOCOL | netlink.RT_FILTER_TABLE)
+	mask := netlink.RT_FILTER_PROTOCOL | netlink.RT_FILTER_TABLE
 	if index != 0 {
 		mask |= netlink.RT_FILTER_OIF
 	}

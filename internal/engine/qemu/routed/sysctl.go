@@ -99,9 +99,13 @@ var (
 	forwarding6 = forwarding{conf6, "force_forwarding", "uplink_forwarding6"}
 )
 
-// off reports whether a link does not forward what comes in by it.
+// off reports whether a link does not forward what comes in by it. Where there
+// is no such setting, an old kernel has one for all links, which is on.
 func (f forwarding) off(link string) (bool, error) {
 	value, err := readSetting(f.dir, link, f.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	return value == "0", err
 }
 

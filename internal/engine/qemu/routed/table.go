@@ -93,7 +93,7 @@ func (n *Network) base(s sets) []chain {
 			// Guests may share link-local addresses, so their connections to the
 			// metadata would be taken for each other's.
 			all(fromGuests(), v4, destination.is(metadataAddr), notrack, accept),
-			all(fromGuests(), v4, udp(destination, 67), notrack, accept),
+			all(fromGuests(), v4, dhcp(destination), notrack, accept),
 			all(byLink(expr.MetaKeyIIFNAME, s.zone)),
 		),
 		// The metadata are served at another port, as whoever listens at port 80 of
@@ -102,7 +102,7 @@ func (n *Network) base(s sets) []chain {
 			all(fromGuests(), v4, destination.is(metadataAddr), tcp(destination, 80), deliver(metadataAddr, metadataPort))),
 		hooked("track_own", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityRaw,
 			all(toGuests(), v4, source.is(metadataAddr), notrack),
-			all(toGuests(), v4, udp(source, 67), notrack),
+			all(toGuests(), v4, dhcp(source), notrack),
 		),
 		hooked("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter,
 			all(fromGuests(), goingTo("host"))),
@@ -145,7 +145,7 @@ func (n *Network) hostRules() [][]expr.Any {
 	rules := [][]expr.Any{
 		all(established, accept),
 		all(v4, destination.is(metadataAddr), tcp(destination, 80), transparent, accept),
-		all(v4, udp(destination, 67), accept),
+		all(v4, dhcp(destination), accept),
 		all(v4, icmpType(unix.IPPROTO_ICMP, 8), accept),
 	}
 	for _, kind := range []byte{128, routerSolicit, neighborSolicit, neighborAdvert} { // 128 is an echo request

@@ -207,9 +207,6 @@ func hold(pools []netip.Prefix) error {
 // it was off, and the host as a whole is no router.
 func (n *Network) opens(f forwarding) (bool, error) {
 	off, err := f.off(n.uplink)
-	if f == forwarding6 && err != nil {
-		return false, nil // an old kernel, whose one setting is on
-	}
 	if off || err != nil {
 		return off, err
 	}
