@@ -153,7 +153,8 @@ func (w *watch) check(req *http.Request, res *http.Response, body []byte) (probl
 	if !uuid.MatchString(id) {
 		problem("x-request-id is %q", id)
 	}
-	if got := res.Header.Get("Content-Type"); got != "application/json; charset=utf-8" {
+	picture := strings.HasSuffix(req.URL.Path, "/screenshot") && res.StatusCode == http.StatusOK
+	if got := res.Header.Get("Content-Type"); got != "application/json; charset=utf-8" && (!picture || got != "image/png") {
 		problem("the content type is %q", got)
 	}
 	if (res.StatusCode == http.StatusConflict) != (res.Header.Get("X-Should-Retry") == "false") {

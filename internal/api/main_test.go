@@ -29,6 +29,7 @@ type server struct {
 	plane    *control.Plane
 	accounts control.Accounts
 	db       *database.DB
+	handler  *api.Server
 }
 
 // each runs a test against one server for each kind of database. All tests
@@ -62,6 +63,12 @@ func alone(t testing.TB) *server {
 // start starts a server that ends with the test.
 func start(t testing.TB, c database.Config) *server {
 	t.Helper()
+	return startWith(t, c, func(*sim.Engine, *control.Config) {})
+}
+
+// startWith starts a server that is made of something else.
+func startWith(t testing.TB, c database.Config, change func(*sim.Engine, *control.Config)) *server {
+	t.Helper()
 	clock := sim.NewMovableClock(time.Now)
 	c.Now = clock.Now
 	db := databasetest.Open(t, c)
@@ -76,9 +83,11 @@ func start(t testing.TB, c database.Config) *server {
 		t.Fatal(err)
 	}
 	rows := store.New(db)
-	plane, err := control.New(t.Context(), control.Config{
+	config := control.Config{
 		Store: rows, Engine: engine, Catalog: cloud.DefaultCatalog(), Owner: cloud.NewUUID(), Alone: true, Clock: clock,
-	})
+	}
+	change(engine, &config)
+	plane, err := control.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +96,15 @@ func start(t testing.TB, c database.Config) *server {
 	running.Go(func() { plane.Runner().Run(ctx) })
 	running.Go(func() { plane.Reconcile(ctx) })
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	web := httptest.NewServer(api.New(api.Config{Plane: plane, Log: log}))
+	handler := api.New(api.Config{Plane: plane, Log: log})
+	web := httptest.NewServer(handler)
 	t.Cleanup(func() {
+		handler.Stop()
 		web.Close()
 		stop()
 		running.Wait()
 	})
-	return &server{web, plane, control.Accounts{Store: rows}, db}
+	return &server{web, plane, control.Accounts{Store: rows}, db, handler}
 }
 
 // wholeRun takes the part of a test for what is shared by all tests: it ends

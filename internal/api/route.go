@@ -35,7 +35,7 @@ func routes() []route {
 		dropletRoutes, dropletActionRoutes, backupRoutes, destroyRoutes,
 		imageRoutes, imageActionRoutes, imageTransferRoutes, snapshotRoutes, sshKeyRoutes,
 		volumeRoutes, volumeActionRoutes, volumeSnapshotRoutes,
-		reservedIPRoutes, reservedIPv6Routes, vpcRoutes, vpcPeeringRoutes, firewallRoutes, tagRoutes, faultRoutes, clockRoutes, operationRoutes, metricsRoutes, projectRoutes,
+		reservedIPRoutes, reservedIPv6Routes, vpcRoutes, vpcPeeringRoutes, firewallRoutes, tagRoutes, faultRoutes, clockRoutes, operationRoutes, accessRoutes, metricsRoutes, projectRoutes,
 		oneClickRoutes, openAPIRoutes, unbuiltRoutes(),
 	)
 }

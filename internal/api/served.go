@@ -67,6 +67,21 @@ func note(w http.ResponseWriter, c *call, rt route) {
 	}
 }
 
+// note101 tells the recorder of an answer that is written past it.
+func note101(w http.ResponseWriter) {
+	for {
+		switch inner := w.(type) {
+		case *recorder:
+			inner.status = http.StatusSwitchingProtocols
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return
+		}
+	}
+}
+
 // tell logs a request and counts it.
 func (s *Server) tell(w *recorder, r *http.Request, id string) {
 	took := time.Since(w.start)

@@ -56,13 +56,21 @@ type Server struct {
 	refusals  *refusals
 	// document describes the API; it is made when it is first asked for.
 	document func() schema
+	// stopping is closed when connections that requests have taken over are to
+	// end.
+	stopping chan struct{}
+	stopOnce sync.Once
 }
+
+// Stop ends what goes on beyond requests: an http.Server that shuts down does
+// not wait for it.
+func (s *Server) Stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
 // New makes a server.
 func New(c Config) *Server {
 	s := &Server{
 		plane: c.Plane, log: c.Log, publicURL: strings.TrimRight(c.PublicURL, "/"), limiter: newLimiter(c.RateLimit),
-		metrics: c.Metrics, served: c.Served, refusals: newRefusals(), document: sync.OnceValue(document),
+		metrics: c.Metrics, served: c.Served, refusals: newRefusals(), document: sync.OnceValue(document), stopping: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -111,7 +111,7 @@ func (s *server) open(ctx context.Context) error {
 }
 
 // newAPI makes the API's handler, with its metrics and those of the store.
-func (s *server) newAPI() http.Handler {
+func (s *server) newAPI() *api.Server {
 	s.storage.db.ObserveCommits(s.metrics.committed)
 	s.metrics.registry.MustRegister(stateCollector{s})
 	server := api.New(api.Config{
@@ -158,7 +158,9 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	// Requests outlive ctx, so that they can end by themselves.
 	requests, dropRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer dropRequests()
-	web := newHTTPServer(s.newAPI())
+	handler := s.newAPI()
+	web := newHTTPServer(handler)
+	web.RegisterOnShutdown(handler.Stop)
 	web.BaseContext = func(net.Listener) context.Context { return requests }
 	web.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	operations, stopOperations := context.WithCancel(context.WithoutCancel(ctx))

@@ -9,6 +9,10 @@ import (
 type Accessor interface {
 	// Access tells how a machine is reached from the engine's host.
 	Access(ctx context.Context, id string) (Access, error)
+	// TellPassword is root's password, where the machine was made without keys or
+	// has had its password reset: it is told once, and empty when it was told
+	// before. Who asks is to be let in with it.
+	TellPassword(ctx context.Context, id string) (string, error)
 	// Console joins a running machine's serial console, until it is closed. What
 	// the machine wrote before is given first. Whoever joins last has it.
 	Console(ctx context.Context, id string) (io.ReadWriteCloser, error)
@@ -21,9 +25,6 @@ type Access struct {
 	// Address and Port are where its ssh is; an empty address means nowhere.
 	Address string
 	Port    int
-	// Password is root's, where the machine was made without keys or has had its
-	// password reset: it is told once, and empty when it was told before.
-	Password string
 }
 
 // Watcher is an Engine whose machines can stop by themselves.
