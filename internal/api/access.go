@@ -43,8 +43,10 @@ func (s *Server) getAccess(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A HEAD would lose the password, which is told once.
-	a, err := s.plane.Access(c.Context(), c.Actor, id, c.Method == http.MethodGet)
+	// The password is told once: not to a HEAD, which would lose it, nor to who
+	// wants nothing but the address.
+	secret := c.Method == http.MethodGet && (c.query("password") == "" || c.truth("password"))
+	a, err := s.plane.Access(c.Context(), c.Actor, id, secret)
 	if err != nil {
 		return nil, err
 	}

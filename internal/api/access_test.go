@@ -104,6 +104,7 @@ func TestAccess(t *testing.T) {
 		const without = `{"access":{"address":"127.100.0.2","port":2222,"user":"root","password":null,"console":true,"screenshot":true}}`
 		a.mayAllBut("droplet:admin").get(path).is(http.StatusOK).shows("", without)
 		a.do(http.MethodHead, path, nil).is(http.StatusOK)
+		a.get(path+"?password=false").is(http.StatusOK).shows("", without)
 		told := a.get(path).is(http.StatusOK)
 		told.shows("access.password", `"correct-horse"`)
 		if got := told.header.Get("Cache-Control"); got != "no-store" {

@@ -35,6 +35,7 @@ func droplets(a *account) any {
 var examples = map[string]example{
 	"GET /_sim/clock":  {first: true},
 	"POST /_sim/clock": {first: true},
+	"GET /_cistern/droplets/{droplet_id}/console": {header: []string{"Connection", "Upgrade", "Upgrade", "cistern-console"}},
 	"POST /v2/account/keys": {body: func(*account) any {
 		return map[string]any{"name": "laptop", "public_key": publicKey()}
 	}},

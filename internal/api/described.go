@@ -59,7 +59,7 @@ func described() map[string]description {
 		"POST /_sim/faults":                               gives(http.StatusCreated, shape{"fault": wireFault{}}).body(faultRequest{}, "operation"),
 		"GET /_sim/clock":                                 gives(http.StatusOK, clockBody{}),
 		"POST /_sim/clock":                                gives(http.StatusOK, clockBody{}).body(clockRequest{}, "advance"),
-		"GET " + accessPath + "/access":                   gives(http.StatusOK, accessBody{}),
+		"GET " + accessPath + "/access":                   gives(http.StatusOK, accessBody{}).asks("password=true|false"),
 		"GET " + accessPath + "/console":                  {status: http.StatusSwitchingProtocols, header: []string{"Connection", "Upgrade"}},
 		"GET " + accessPath + "/screenshot":               {status: http.StatusOK},
 		"GET /_cistern/operations":                        paged("operations", wireOperation{}),

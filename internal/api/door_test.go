@@ -214,6 +214,9 @@ func TestNullBodies(t *testing.T) {
 		if r.Method == http.MethodDelete && r.Pattern == "/v2/volumes" {
 			return // its query does
 		}
+		if strings.HasPrefix(r.Pattern, "/_cistern/droplets/") {
+			return // it needs real machines
+		}
 		a := s.accountFor(t, r)
 		headers := append([]string{"Content-Type", "application/json"}, examples[r.Method+" "+r.Pattern].header...)
 		res := a.do(r.Method, a.path(r), "null", headers...)

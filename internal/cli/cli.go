@@ -35,7 +35,9 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "cistern:", err)
+		if text := err.Error(); text != "" { // else another program has said it
+			fmt.Fprintln(stderr, "cistern:", text)
+		}
 		return statusOf(err)
 	}
 	return 0
