@@ -92,8 +92,10 @@ func (n *Network) portsOf(r *rules) (all, named []port, err error) {
 // by sockets, one for each port: so a rule can name at most 256 ports, all
 // rules of a machine together 1,024, and no port that this user may not bind,
 // except 22, which moves. A rule for all ports opens to this host what is open
-// without a firewall: Options.Ports. Pings to a public address are answered by
-// this host itself, whatever the rules.
+// without a firewall: Options.Ports, which are of TCP; one for all UDP ports
+// opens none. Guests see such connections come from their gateway, and one to a
+// port on which the guest does not listen is accepted and reset. Pings to a
+// public address are answered by this host itself, whatever the rules.
 func (n *Network) Check(f engine.Firewall) error {
 	r, err := compile(f)
 	if err != nil {
@@ -217,6 +219,13 @@ func (all *forwards) openAll(s *state, ports []port) (failed map[forwardKey]erro
 func (n *Network) report(id string, failed map[forwardKey]error, named []port) error {
 	var reasons []string
 	for key, err := range failed {
+		if errors.Is(err, fs.ErrPermission) && !slices.Contains(named, key.port) {
+			n.unbindable.Do(func() {
+				n.log.Warn("this user may not listen on all of the ports that are forwarded without a firewall", "first", key.String(),
+					"remedy", "sysctl net.ipv4.ip_unprivileged_port_start=22")
+			})
+			continue
+		}
 		n.log.Warn("a port of a machine is not forwarded", "machine", id, "address", key.at, "port", key.String(), "error", err)
 		if slices.Contains(named, key.port) {
 			reasons = append(reasons, fmt.Sprintf("%s of %s cannot be listened on: %s", key.port, key.at, reason(err)))

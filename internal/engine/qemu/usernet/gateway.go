@@ -3,6 +3,7 @@ package usernet
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -85,6 +86,7 @@ func newGateway(m *machine, metadataOnly bool) *gateway {
 		Handler:           http.HandlerFunc(m.serveMetadata),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(m.net.log.Handler(), slog.LevelDebug),
 	}
 	go func() { _ = g.http.Serve(g.web) }()
 	return g

@@ -26,13 +26,23 @@ func (m *machine) fromPrivate(b []byte) {
 	case etherIPv4:
 		m.privateIPv4(s, b)
 	case etherIPv6:
-		// Links have link-local addresses without anyone's doing; there are no
-		// others in a VPC.
-		if p, ok := parse(b); ok && (p.src.IsLinkLocalUnicast() || neighbourDiscovery(p) && p.src.IsUnspecified()) {
-			if neighbourDiscovery(p) || m.flows.outbound(p, true) {
-				m.net.deliver(m, s.vpc, b, &p)
-			}
-		}
+		m.privateIPv6(s, b)
+	}
+}
+
+// privateIPv6 takes an IPv6 packet. Links have link-local addresses without
+// anyone's doing; there are no others in a VPC.
+func (m *machine) privateIPv6(s *state, b []byte) {
+	p, ok := parse(b)
+	if !ok || steering(p) {
+		return
+	}
+	asks := neighbourDiscovery(p)
+	if !p.src.IsLinkLocalUnicast() && (!asks || !p.src.IsUnspecified()) {
+		return
+	}
+	if asks || m.flows.outbound(p, true) {
+		m.net.deliver(m, s.vpc, b, &p)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,9 +24,9 @@ type link struct {
 	dir     *os.File
 	name    string // NAME.net is our socket and NAME.qemu is QEMU's
 	conn    *net.UnixConn
-	raw     syscall.RawConn
 	inode   uint64
 	receive func([]byte)
+	to      target
 
 	queue  chan *frame
 	closed chan struct{}
@@ -73,10 +72,7 @@ func (l *link) listen() error {
 	if err != nil {
 		return err
 	}
-	if l.raw, err = conn.SyscallConn(); err == nil {
-		l.inode, err = openToFolder(path)
-	}
-	if err != nil {
+	if l.inode, err = openToFolder(path); err != nil {
 		conn.Close()
 		return err
 	}
@@ -145,33 +141,15 @@ func (l *link) send(f *frame) {
 // there is no such socket: the machine may not have started, or have ended.
 func (l *link) sendAll() {
 	defer l.done.Done()
-	var to target
-	defer to.close()
 	for {
 		select {
 		case <-l.closed:
 			return
 		case f := <-l.queue:
-			if err := l.transmit(&to, f.bytes()); errors.Is(err, unix.ECONNREFUSED) {
-				to.close() // it may have a new socket under the same name
-				_ = l.transmit(&to, f.bytes())
-			}
+			_ = l.to.send(l, f.bytes())
 			f.free()
 		}
 	}
-}
-
-func (l *link) transmit(to *target, b []byte) (err error) {
-	if err := to.open(l); err != nil {
-		return err
-	}
-	if closed := l.raw.Write(func(fd uintptr) bool {
-		err = unix.Sendto(int(fd), b, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, to.address)
-		return !errors.Is(err, unix.EAGAIN)
-	}); closed != nil {
-		return closed
-	}
-	return err
 }
 
 // close ends the goroutines. The socket's file stays: QEMU's frames are refused
@@ -179,6 +157,7 @@ func (l *link) transmit(to *target, b []byte) (err error) {
 func (l *link) close() {
 	close(l.closed)
 	l.conn.Close()
+	l.to.end()
 	l.done.Wait()
 	l.dir.Close()
 	for {
@@ -198,39 +177,75 @@ func (l *link) remove() {
 	}
 }
 
-// target is QEMU's socket. It is held open, so that nothing that is put in its
-// place later is sent to, and it must belong to the folder's owner.
+// target is a socket that is connected to QEMU's. It is not the one that QEMU
+// sends to: a connected one takes frames from that one QEMU alone, and would
+// not notice its successor.
 type target struct {
-	fd      int
-	address *unix.SockaddrUnix
+	mu    sync.Mutex
+	conn  net.Conn
+	ended bool
 }
 
-func (t *target) open(l *link) error {
-	if t.address != nil {
-		return nil
+// open connects, if that is not done yet. QEMU's socket must belong to the
+// folder's owner, and what is looked at is what is connected to.
+func (t *target) open(l *link) (net.Conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn != nil || t.ended {
+		return t.conn, nil
 	}
 	fd, err := unix.Openat(int(l.dir.Fd()), l.name+".qemu", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	defer unix.Close(fd)
 	var folder, socket unix.Stat_t
 	if err = unix.Fstat(int(l.dir.Fd()), &folder); err == nil {
 		err = unix.Fstat(fd, &socket)
 	}
-	if err == nil && (socket.Mode&unix.S_IFMT != unix.S_IFSOCK || socket.Uid != folder.Uid) {
-		err = errors.New("not a socket of the machine's")
-	}
 	if err != nil {
-		unix.Close(fd)
-		return err
+		return nil, err
 	}
-	t.fd, t.address = fd, &unix.SockaddrUnix{Name: "/proc/self/fd/" + strconv.Itoa(fd)}
-	return nil
+	if socket.Mode&unix.S_IFMT != unix.S_IFSOCK || socket.Uid != folder.Uid {
+		return nil, errors.New("not a socket of the machine's")
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: "/proc/self/fd/" + strconv.Itoa(fd), Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	t.conn = conn
+	return conn, nil
+}
+
+// send waits while QEMU's socket is full, until the end.
+func (t *target) send(l *link, b []byte) error {
+	for range 2 {
+		conn, err := t.open(l)
+		if conn == nil {
+			return err
+		}
+		_, err = conn.Write(b)
+		if !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.ENOTCONN) {
+			return err
+		}
+		t.close() // that process has ended; there may be a new one
+	}
+	return unix.ECONNREFUSED
+}
+
+// end lets nothing be sent any more.
+func (t *target) end() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.close()
 }
 
 func (t *target) close() {
-	if t.address != nil {
-		unix.Close(t.fd)
-		t.address = nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn != nil {
+		t.conn.Close()
+		t.conn = nil
 	}
 }

@@ -49,6 +49,12 @@ func neighbourDiscovery(p packet) bool {
 	return p.proto == protoICMPv6 && !p.fragment && p.payload[0] >= 133 && p.payload[0] <= 137
 }
 
+// steering says whether a packet tells others which way to go, which is for
+// gateways alone: a router's advertisement or a redirect.
+func steering(p packet) bool {
+	return neighbourDiscovery(p) && (p.payload[0] == 134 || p.payload[0] == 137)
+}
+
 // solicited is the address whose owner a packet asks for. It is not valid for
 // other packets, and for those that only ask whether the address is free.
 func solicited(p packet) netip.Addr {

@@ -34,7 +34,8 @@ type Options struct {
 	// zero is 22. Where it is not to be had, it is the next free one from 2222 on.
 	SSHPort uint16
 	// Ports are the TCP ports that are forwarded to machines without a firewall,
-	// and to those whose firewall opens all of them. Nil is DefaultPorts.
+	// and to those whose firewall opens all of them. Others, and UDP, need a rule
+	// that names them. Nil is DefaultPorts.
 	Ports []uint16
 	// Log is told what could not be done. Nil is the default logger.
 	Log *slog.Logger
@@ -57,6 +58,8 @@ type Network struct {
 	ports []uint16
 	log   *slog.Logger
 	world *world
+
+	unbindable sync.Once // that some usual ports are not to be had is told once
 
 	// busy keeps two calls about one machine apart.
 	busy keyed

@@ -115,7 +115,11 @@ func (m *machine) answerDHCP(s *state, p packet) {
 	if answer == nil {
 		return
 	}
+	// One that has its address only renews it, and listens there.
 	from, to := netip.AddrPortFrom(gatewayIPv4, 67), netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), 68)
+	if p.src == s.guest {
+		to = netip.AddrPortFrom(s.guest, 68)
+	}
 	m.public.send(wrap(s.publicMAC, etherIPv4, udpPacket(from, to, answer)))
 }
 
