@@ -82,7 +82,7 @@ func (b *bench) replaceImage(machine string, i engine.Image) doer {
 }
 
 func (b *bench) importImage(id string) doer {
-	image := engine.Import{Ref: ref(id), URL: "https://images.example.com/debian.qcow2", Region: b.Machine.Region}
+	image := engine.Import{Ref: ref(id), URL: b.ImageURL, Region: b.Machine.Region}
 	return func(w engine.Work) (engine.Progress, error) { return b.Engine.ImportImage(b.Context(), w, image) }
 }
 

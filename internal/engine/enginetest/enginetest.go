@@ -27,6 +27,9 @@ type Harness struct {
 	// Machine is what machines are like, without ID and name. Zero is a small
 	// Debian in nyc3.
 	Machine engine.Machine
+	// ImageURL leads to a disk image of at most Machine's disk that can be
+	// imported. Empty is one that nobody fetches.
+	ImageURL string
 }
 
 // Run runs the suite, each test on an engine of its own.
@@ -54,6 +57,9 @@ func newBench(t *testing.T, h Harness) *bench {
 	}
 	if h.Patience == 0 {
 		h.Patience = 2 * time.Minute
+	}
+	if h.ImageURL == "" {
+		h.ImageURL = "https://images.example.com/debian.qcow2"
 	}
 	if h.Machine.Region == "" {
 		h.Machine = engine.Machine{

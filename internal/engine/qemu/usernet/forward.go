@@ -334,12 +334,12 @@ func (f *forward) serveTCP(listener *net.TCPListener) {
 		}
 		s := &session{inbound: true, proto: protoTCP, port: f.port.number, peer: peer}
 		s.conns = append(s.conns, conn)
-		go f.m.sessions.run(s, func() { f.m.carryIn(conn, guest) })
+		go f.m.sessions.run(s, func() { f.m.carryIn(s, conn, guest) })
 	}
 }
 
 // carryIn connects a connection to this host with the guest.
-func (m *machine) carryIn(outside *net.TCPConn, guest netip.AddrPort) {
+func (m *machine) carryIn(s *session, outside *net.TCPConn, guest netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(m.gateway.ctx, dialTimeout)
 	inside, err := m.gateway.dialGuest(ctx, guest)
 	cancel()
@@ -347,6 +347,8 @@ func (m *machine) carryIn(outside *net.TCPConn, guest netip.AddrPort) {
 		_ = outside.SetLinger(0)
 		return
 	}
+	// With the session it ends even when the guest, which is gone, does not end it.
+	m.sessions.add(s, inside)
 	defer inside.Close()
 	splice(outside, inside)
 }

@@ -345,6 +345,21 @@ func (g *computer) serve(port uint16, greeting string) {
 	go answer(listener, greeting)
 }
 
+// accept has the guest take one connection and do nothing with it.
+func (g *computer) accept(port uint16, accepted chan<- net.Conn) {
+	g.t.Helper()
+	listener, err := gonet.ListenTCP(g.stack, tcpip.FullAddress{Port: port}, ipv4.ProtocolNumber)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { listener.Close() })
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			accepted <- conn
+		}
+	}()
+}
+
 // serveUDP has the guest send datagrams back.
 func (g *computer) serveUDP(port uint16) {
 	g.t.Helper()

@@ -516,3 +516,24 @@ func TestProcessComesAndGoes(t *testing.T) {
 		wire.conn.Close()
 	}
 }
+
+// A connection whose guest is gone without a word ends with the machine's
+// links, also where the client has nothing more to say.
+func TestUnplugWithoutTheGuest(t *testing.T) {
+	c := newCloud(t)
+	g, m := c.boot(7)
+	accepted := make(chan net.Conn, 1)
+	g.accept(22, accepted)
+	conn, err := net.Dial("tcp4", c.SSH(m.ID).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	<-accepted // and it is never heard of again
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unplug(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+}

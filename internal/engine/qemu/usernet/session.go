@@ -20,6 +20,7 @@ type session struct {
 	port    uint16 // of the guest where inbound, else of the peer
 	peer    netip.Addr
 	conns   []io.Closer
+	ended   bool
 }
 
 // sessions are those of one machine.
@@ -62,12 +63,24 @@ func (s *session) close() {
 	}
 }
 
+// add adds a connection to a session that may have been ended meanwhile.
+func (all *sessions) add(s *session, conn io.Closer) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if s.ended {
+		conn.Close()
+		return
+	}
+	s.conns = append(s.conns, conn)
+}
+
 // end closes those that rules do not let pass.
 func (all *sessions) end(keep func(*session) bool) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for s := range all.open {
 		if !keep(s) {
+			s.ended = true
 			s.close()
 		}
 	}

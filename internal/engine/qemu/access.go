@@ -1,0 +1,169 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/qmp"
+)
+
+// Access tells where a machine's ssh is.
+func (e *Engine) Access(ctx context.Context, id string) (engine.Access, error) {
+	if _, err := look[machine](ctx, e, machines, id); err != nil {
+		return engine.Access{}, err
+	}
+	at := e.Network.SSH(id)
+	if !at.IsValid() {
+		return engine.Access{}, nil
+	}
+	return engine.Access{Address: at.Addr().String(), Port: int(at.Port())}, nil
+}
+
+// TellPassword returns root's password, if it has not been told yet, and forgets
+// it.
+func (e *Engine) TellPassword(ctx context.Context, id string) (password string, err error) {
+	if m, err := look[machine](ctx, e, machines, id); err != nil || m.Password == "" {
+		return "", err
+	}
+	unlock, err := e.locks.take(ctx, []string{machineLock(id)})
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	err = e.db.Write(ctx, func(t *database.Tx) error {
+		m, err := read[machine](t, machines, id)
+		if err != nil {
+			return err
+		}
+		password, m.Password = m.Password, ""
+		return m.save(t)
+	})
+	return password, err
+}
+
+// consoleHistory is how much of what a console wrote is given to who joins it.
+const consoleHistory = 16 << 10
+
+// Console joins a running machine's serial console. QEMU serves one at a time:
+// whoever joined before is sent away.
+func (e *Engine) Console(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+	v, err := e.runningVM(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	history, err := tail(filepath.Join(v.dir, consoleFile), consoleHistory)
+	if err != nil {
+		return nil, err
+	}
+	if before := v.console.Swap(nil); before != nil {
+		(*before).Close()
+	}
+	conn, err := qmp.DialUnix(ctx, v.dir, consoleSocket)
+	if err != nil {
+		return nil, fmt.Errorf("join the console: %w", err)
+	}
+	v.console.Store(&conn)
+	return &console{Conn: conn, before: history}, nil
+}
+
+// console is a connection to a serial console, after what it wrote before.
+type console struct {
+	net.Conn
+	before []byte
+}
+
+func (c *console) Read(b []byte) (int, error) {
+	if len(c.before) > 0 {
+		n := copy(b, c.before)
+		c.before = c.before[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// tail reads the end of a file.
+func tail(path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	end := make([]byte, min(size, most))
+	_, err = f.ReadAt(end, size-int64(len(end)))
+	return end, err
+}
+
+// Screenshot is what a running machine's screen shows, as a PNG.
+func (e *Engine) Screenshot(ctx context.Context, id string) ([]byte, error) {
+	v, err := e.runningVM(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v.screen.Lock()
+	defer v.screen.Unlock()
+	path := filepath.Join(v.dir, screenshotFile)
+	defer discard(path)
+	if err := v.execute(ctx, "screendump", map[string]any{"filename": screenshotFile, "format": "png"}, nil); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 64<<20))
+}
+
+// runningVM returns a machine's process, or why there is none.
+func (e *Engine) runningVM(ctx context.Context, id string) (*vm, error) {
+	if _, err := look[machine](ctx, e, machines, id); err != nil {
+		return nil, err
+	}
+	v := e.vm(id)
+	if v == nil {
+		return nil, refuse("machine %s is not running", id)
+	}
+	return v, nil
+}
+
+// Capacity is what machines can have of this host: all of its memory but what
+// the host needs for itself, and the filesystem that their disks are on.
+func (e *Engine) Capacity(ctx context.Context) (engine.Capacity, error) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(e.Dir, &disk); err != nil {
+		return engine.Capacity{}, fmt.Errorf("measure the disk: %w", err)
+	}
+	var memory unix.Sysinfo_t
+	if err := unix.Sysinfo(&memory); err != nil {
+		return engine.Capacity{}, fmt.Errorf("measure the memory: %w", err)
+	}
+	total := int64(memory.Totalram) * int64(memory.Unit) / mebibyte
+	return engine.Capacity{
+		VCPUs: int64(runtime.NumCPU()), Memory: total - max(leastForHost, total/10),
+		Disk: int64(disk.Blocks) * disk.Bsize / gibibyte,
+	}, nil
+}
+
+const (
+	mebibyte = 1 << 20
+	// leastForHost is the least memory that is left to the host, in MiB. Of a
+	// large one it is a tenth.
+	leastForHost = 512
+)

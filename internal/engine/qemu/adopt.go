@@ -1,0 +1,179 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/engine"
+)
+
+// adoptAll takes over what a former process has left: machines that run, and
+// folders of machines that are no more. It starts again the machines that ran
+// when the host went down.
+func (e *Engine) adoptAll(ctx context.Context) error {
+	var known []machine
+	var joined []engine.Peering
+	err := e.db.Read(ctx, func(t *database.Tx) (err error) {
+		if known, err = all[machine](t, machines, ""); err != nil {
+			return err
+		}
+		joined, err = all[engine.Peering](t, peerings, "")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.removeStrays(ctx, known); err != nil {
+		return err
+	}
+	for _, p := range joined {
+		if err := e.Network.Peer(ctx, p); err != nil {
+			return fmt.Errorf("join VPCs: %w", err)
+		}
+	}
+	var each sync.WaitGroup
+	failures := make([]error, len(known))
+	for i, m := range known {
+		each.Go(func() { failures[i] = e.adopt(ctx, m) })
+	}
+	each.Wait()
+	return errors.Join(failures...)
+}
+
+// adopt takes one machine over as it is.
+func (e *Engine) adopt(ctx context.Context, m machine) error {
+	switch {
+	case alive(e.folder(machines, m.ID)):
+		return e.takeOver(ctx, m)
+	case m.Running && m.Boot != e.boot:
+		e.log.Info("a machine that ran when the host went down is started again", "machine", m.ID)
+		e.running.Go(func() { e.startAgain(m.ID) })
+	case m.Running:
+		e.log.Info("a machine has stopped while nobody watched", "machine", m.ID)
+		return e.noteStopped(ctx, m.ID)
+	}
+	return nil
+}
+
+// takeOver plugs in a machine that runs, and connects to its monitor. A process
+// that is wedged is no reason not to serve the others.
+func (e *Engine) takeOver(ctx context.Context, m machine) error {
+	nics, err := e.Network.Plug(ctx, e.vnet(m))
+	if err != nil {
+		return fmt.Errorf("machine %s: %w", m.ID, err)
+	}
+	closeFiles(nics) // its process has its own
+	if err := e.connect(ctx, m.ID, nil); err != nil {
+		e.log.Error("a machine runs, but its monitor does not answer", "machine", m.ID, "error", err)
+		return nil
+	}
+	if !m.Running {
+		return e.noteRunning(ctx, m.ID)
+	}
+	e.setNewPassword(m)
+	return nil
+}
+
+// startAgain starts a machine after a start of the host.
+func (e *Engine) startAgain(id string) {
+	unlock, err := e.locks.take(e.life, []string{diskLock(id), machineLock(id)})
+	if err != nil {
+		return
+	}
+	defer unlock()
+	m, err := look[machine](e.life, e, machines, id)
+	if err != nil || !m.Running {
+		return // it was stopped or destroyed meanwhile
+	}
+	if err = e.start(e.life, &m); err != nil {
+		e.log.Error("a machine could not be started again", "machine", id, "error", err)
+		m.Running = false
+	}
+	if err := e.db.Write(context.WithoutCancel(e.life), m.save); err != nil {
+		e.log.Error("note a machine's start", "machine", id, "error", err)
+	}
+	e.tell(id)
+}
+
+// stoppedByItself notes that a machine's process has ended without having been
+// asked to, and tells whoever watches.
+func (e *Engine) stoppedByItself(id string) {
+	unlock, err := e.locks.take(e.life, []string{machineLock(id)})
+	if err != nil {
+		return // the next start finds out
+	}
+	defer unlock()
+	if e.vm(id) != nil {
+		return
+	}
+	if err := e.Network.Unplug(e.life, id); err != nil {
+		e.log.Error("take a machine off the network", "machine", id, "error", err)
+	}
+	if err := e.noteStopped(e.life, id); err != nil {
+		e.log.Error("note that a machine has stopped", "machine", id, "error", err)
+	}
+	e.tell(id)
+}
+
+func (e *Engine) noteStopped(ctx context.Context, id string) error { return e.note(ctx, id, false) }
+func (e *Engine) noteRunning(ctx context.Context, id string) error { return e.note(ctx, id, true) }
+
+// note records whether a machine is to run, if it is still there.
+func (e *Engine) note(ctx context.Context, id string, runs bool) error {
+	return e.db.Write(context.WithoutCancel(ctx), func(t *database.Tx) error {
+		m, err := read[machine](t, machines, id)
+		if errors.Is(err, engine.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		m.Running, m.Boot = runs, e.boot
+		return m.save(t)
+	})
+}
+
+// removeStrays removes folders of machines that are not in the records: a
+// create or a destroy was cut off. A process that runs in one is ended.
+func (e *Engine) removeStrays(ctx context.Context, known []machine) error {
+	ours := map[string]bool{}
+	for _, m := range known {
+		ours[m.ID] = true
+	}
+	entries, err := os.ReadDir(e.folder(machines, ""))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if ours[entry.Name()] {
+			continue
+		}
+		e.log.Info("what is left of a machine is removed", "machine", entry.Name())
+		if err := e.remove(ctx, entry.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Watch calls changed for each machine that stops by itself, or is started
+// again after a start of the host, until ctx ends. There is one watcher.
+func (e *Engine) Watch(ctx context.Context, changed func(id string)) error {
+	e.watcher.Store(&changed)
+	defer e.watcher.Store(nil)
+	select {
+	case <-ctx.Done():
+	case <-e.life.Done():
+	}
+	return ctx.Err()
+}
+
+func (e *Engine) tell(id string) {
+	if changed := e.watcher.Load(); changed != nil {
+		(*changed)(id)
+	}
+}

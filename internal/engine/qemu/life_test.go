@@ -1,0 +1,342 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/engine"
+)
+
+// crash kills a machine's process, as a fault of its own would.
+func (l *lab) crash(id string) {
+	l.Helper()
+	pid := lockHolder(l.folder(machines, id))
+	if pid == 0 {
+		l.Fatalf("machine %s has no process", id)
+	}
+	process, err := openProcess(pid)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer process.Close()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		l.Fatal(err)
+	}
+	if err := waitForEnd(l.Context(), process); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// watch returns the machines that stop by themselves from now on.
+func (l *lab) watch() <-chan string {
+	changed := make(chan string, 10)
+	watching, stop := context.WithCancel(l.Context())
+	l.Cleanup(stop)
+	tell := func(id string) { changed <- id }
+	l.watcher.Store(&tell)
+	go func() { _ = l.Watch(watching, tell) }()
+	return changed
+}
+
+func (l *lab) record(id string) machine {
+	l.Helper()
+	m, err := look[machine](l.Context(), l.Engine, machines, id)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return m
+}
+
+func TestMachineThatDiesIsNoticed(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	changed := l.watch()
+	l.crash("1")
+	if id := <-changed; id != "1" {
+		t.Errorf("machine %s has changed, want 1", id)
+	}
+	l.runs("1", false)
+	if l.record("1").Running {
+		t.Error("it is still meant to run")
+	}
+	l.startMachine("1")
+	l.runs("1", true)
+}
+
+// Machines run on while the engine is closed, and are the same ones when it
+// opens again.
+func TestMachinesOutliveTheEngine(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	before := lockHolder(l.folder(machines, "1"))
+	for range 2 {
+		l.reopen()
+		l.runs("1", true)
+	}
+	if after := lockHolder(l.folder(machines, "1")); after != before || after == 0 {
+		t.Errorf("process %d runs it, before %d did", after, before)
+	}
+	if picture, err := l.Screenshot(t.Context(), "1"); err != nil || !strings.HasPrefix(string(picture), "\x89PNG") {
+		t.Errorf("its monitor gives a picture of %d bytes, %v", len(picture), err)
+	}
+	l.must(func(w engine.Work) (engine.Progress, error) {
+		return l.StopMachine(t.Context(), w, ref("1"), engine.Stop{Force: true})
+	})
+	l.runs("1", false)
+}
+
+// A machine that died while nobody watched is off; one that ran when the host
+// went down is started again.
+func TestMachineThatIsGoneAtTheStart(t *testing.T) {
+	t.Parallel()
+	for _, rebooted := range []bool{false, true} {
+		l := newLab(t)
+		l.create("1")
+		l.startMachine("1")
+		if rebooted {
+			l.pretendReboot("1")
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l.crash("1")
+		l.open()
+		for l.record("1").Boot != l.boot { // it is started in the background
+			unlock, err := l.locks.take(t.Context(), []string{machineLock("1")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			unlock()
+		}
+		l.runs("1", rebooted)
+		if l.record("1").Running != rebooted {
+			t.Errorf("after a reboot %t: it is meant to run %t", rebooted, !rebooted)
+		}
+	}
+}
+
+// pretendReboot notes that a machine was started before the host was.
+func (l *lab) pretendReboot(id string) {
+	l.Helper()
+	err := l.db.Write(l.Context(), func(t *database.Tx) error {
+		m, err := read[machine](t, machines, id)
+		m.Boot = "an earlier one"
+		if err == nil {
+			err = m.save(t)
+		}
+		return err
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
+// What a create or a destroy left that was cut off goes away, its process
+// included.
+func TestStraysAreRemoved(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	pid := lockHolder(l.folder(machines, "1"))
+	if err := l.db.Write(t.Context(), func(t *database.Tx) error { return bury(t, machines, "1") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(l.folder(machines, "2"), "disk-1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.reopen()
+	if left, err := os.ReadDir(l.folder(machines, "")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if err := unix.Kill(pid, 0); err == nil && lockHolder(l.folder(machines, "1")) != 0 {
+		t.Errorf("process %d still runs", pid)
+	}
+}
+
+// Where this runs as root, machines do not.
+func TestMachinesRunUnprivileged(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("not root: machines run as whoever runs this")
+	}
+	t.Parallel()
+	l := newLab(t, func(o *Options) {
+		o.User = &User{UID: 65534, GID: 65534}
+		for dir := o.Dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			_ = os.Chmod(dir, 0o711) // as the folders of a server are
+		}
+	})
+	l.create("1")
+	l.startMachine("1")
+	dir := l.folder(machines, "1")
+	process, err := os.Stat(filepath.Join("/proc", itoa(lockHolder(dir))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := process.Sys().(*syscall.Stat_t).Uid; uid != 65534 {
+		t.Errorf("its process runs as %d", uid)
+	}
+	folder, err := os.Stat(dir)
+	if err != nil || folder.Mode().Perm() != 0o700 || folder.Sys().(*syscall.Stat_t).Uid != 65534 {
+		t.Errorf("its folder is %v, %v", folder, err)
+	}
+
+	v := engine.Volume{Ref: ref("v"), Region: "nyc3", SizeGigabytes: 1, FilesystemType: "ext4"}
+	for _, call := range []func(w engine.Work) (engine.Progress, error){
+		func(w engine.Work) (engine.Progress, error) { return l.CreateVolume(t.Context(), w, v) },
+		func(w engine.Work) (engine.Progress, error) {
+			return l.AttachVolume(t.Context(), w, ref("v"), ref("1"))
+		},
+		func(w engine.Work) (engine.Progress, error) {
+			return l.SnapshotVolume(t.Context(), w, ref("v"), ref("s"))
+		},
+		func(w engine.Work) (engine.Progress, error) { return l.CopyImage(t.Context(), w, ref("1"), ref("i")) },
+		func(w engine.Work) (engine.Progress, error) {
+			return l.DetachVolume(t.Context(), w, ref("v"), ref("1"))
+		},
+		func(w engine.Work) (engine.Progress, error) {
+			return l.SnapshotVolume(t.Context(), w, ref("v"), ref("t"))
+		},
+	} {
+		l.must(call)
+	}
+}
+
+// A rule that the network cannot keep is said to be so, and the rules that were
+// kept stay.
+func TestFirewallThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	impossible := engine.Firewall{Version: 2, On: true, Inbound: []engine.FirewallRule{{Protocol: "impossible"}}}
+	_, err := l.finish(engine.Work{Key: "a"}, func(w engine.Work) (engine.Progress, error) {
+		return l.ApplyFirewall(t.Context(), w, ref("1"), impossible)
+	})
+	if !engine.IsFinal(err) {
+		t.Errorf("got %v, want a final error", err)
+	}
+	if kept := l.record("1").Firewall; kept.Version != 0 {
+		t.Errorf("it has %+v", kept)
+	}
+}
+
+// A machine without keys gets a password that is told once; its metadata hold
+// no more than a hash.
+func TestPasswordIsToldOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	m := l.machine("1")
+	m.PublicKeys = nil
+	l.createAs(m)
+	if data := vendorData(l.record("1")); !strings.Contains(data, "- root:$6$") || strings.Contains(data, l.record("1").Password) {
+		t.Errorf("vendor data:\n%s", data)
+	}
+	if first, err := l.TellPassword(t.Context(), "1"); err != nil || len(first) < 16 {
+		t.Errorf("first %q, %v", first, err)
+	}
+	if again, err := l.TellPassword(t.Context(), "1"); err != nil || again != "" {
+		t.Errorf("again %q, %v", again, err)
+	}
+	l.create("2")
+	if with, err := l.TellPassword(t.Context(), "2"); err != nil || with != "" {
+		t.Errorf("with keys: %q, %v", with, err)
+	}
+}
+
+// Whoever joins the console sees what it wrote before, and sends away who was
+// there.
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	if _, err := l.Console(t.Context(), "1"); !engine.IsFinal(err) {
+		t.Errorf("of a machine that is off: %v", err)
+	}
+	l.startMachine("1")
+	first, err := l.Console(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	readUntil(t, first, "cistern-tiny ready")
+	second, err := l.Console(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	readUntil(t, second, "cistern-tiny") // of before
+	if _, err := second.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, second, "login:")
+	for b := make([]byte, 1024); err == nil; {
+		_, err = first.Read(b)
+	}
+}
+
+// What a guest writes to its console does not fill the host's disk.
+func TestConsoleIsKeptSmall(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	console, err := l.Console(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	readUntil(t, console, "login:")
+	l.cutConsoles(10)
+	if _, err := console.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, console, "login:")
+	info, err := os.Stat(filepath.Join(l.folder(machines, "1"), consoleFile))
+	if err != nil || info.Size() > 100 {
+		t.Errorf("%+v, %v: want what was written since", info, err)
+	}
+}
+
+// Work is forgotten when it is old, and not before.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	if err := l.takeBack(t.Context(), "new"); err != nil {
+		t.Fatal(err)
+	}
+	err := l.db.Write(t.Context(), func(t *database.Tx) error {
+		_, err := t.Exec("INSERT INTO work (key, undone, done, progress, settled_at) VALUES ('old', TRUE, FALSE, '', 1)")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]error{"new": engine.ErrUndone, "old": nil} {
+		if _, err := l.settled(t.Context(), key); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", key, err, want)
+		}
+	}
+}
+
+func TestCapacity(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	if has, err := l.Capacity(t.Context()); err != nil || has.VCPUs < 1 || has.Memory < 256 || has.Disk < 1 {
+		t.Errorf("%+v, %v", has, err)
+	}
+}

@@ -1,0 +1,66 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// programs are those that the engine runs.
+type programs struct{ qemu, img string }
+
+func findPrograms(qemu string) (p programs, err error) {
+	if qemu == "" {
+		qemu = "qemu-system-x86_64"
+	}
+	if p.qemu, err = exec.LookPath(qemu); err != nil {
+		return p, fmt.Errorf("%s is not installed: apt-get install qemu-system-x86 qemu-utils (cistern doctor --engine qemu says more)", qemu)
+	}
+	if p.img, err = exec.LookPath("qemu-img"); err != nil {
+		return p, errors.New("qemu-img is not installed: apt-get install qemu-utils (cistern doctor --engine qemu says more)")
+	}
+	return p, nil
+}
+
+// toolTime is how long a program may work that is not a machine. Copying a disk
+// of a terabyte takes its time.
+const toolTime = 2 * time.Hour
+
+// img runs qemu-img in a folder, on files that are our own.
+func (e *Engine) img(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	return e.tool(ctx, dir, e.programs.img, args...)
+}
+
+// tool runs a program in a folder as whoever runs the machines.
+func (e *Engine) tool(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
+	ctx, done := context.WithTimeout(ctx, toolTime)
+	defer done()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "LC_ALL=C"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: e.User.credential()}
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %s", program, args[0], err, strings.TrimSpace(complaint.String()))
+	}
+	return out, nil
+}
+
+// credential is nil where processes run as whoever runs this.
+func (u *User) credential() *syscall.Credential {
+	if u == nil {
+		return nil
+	}
+	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
+}

@@ -1,0 +1,367 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/qmp"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
+)
+
+// vm is a machine's process that runs, and the connection to its monitor.
+type vm struct {
+	id      string
+	dir     string
+	monitor atomic.Pointer[qmp.Client]
+	ended   chan struct{}
+	// expected says that somebody is ending it, so that its end is no news.
+	expected atomic.Bool
+	// console is who has joined the serial console, and screen is held while the
+	// screen is written to its file.
+	console atomic.Pointer[net.Conn]
+	screen  sync.Mutex
+}
+
+const (
+	// monitorTime is how long a monitor may take to answer: it stands still
+	// while a snapshot of much memory is written back, or the host is short of it.
+	monitorTime = 20 * time.Second
+	// quitTime is how long a process may take to end when it is told to.
+	quitTime = 5 * time.Second
+	// reconnectAfter is how long to wait before connecting again to a monitor
+	// whose process is alive.
+	reconnectAfter = 200 * time.Millisecond
+)
+
+// vm returns a machine's process, or nil when none runs.
+func (e *Engine) vm(id string) *vm {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.vms[id]
+}
+
+// execute runs a command of the machine's monitor.
+func (v *vm) execute(ctx context.Context, command string, arguments, result any) error {
+	ctx, done := context.WithTimeout(ctx, monitorTime)
+	defer done()
+	return v.monitor.Load().Execute(ctx, command, arguments, result)
+}
+
+// agent is the machine's guest agent, which need not be there.
+func (v *vm) agent() *qmp.Agent { return qmp.NewAgent(qmp.Unix(v.dir, agentSocket)) }
+
+// launch starts a machine's process and connects to its monitor.
+func (e *Engine) launch(ctx context.Context, m machine, attached []volume) (err error) {
+	dir := e.folder(machines, m.ID)
+	nics, err := e.Network.Plug(ctx, e.vnet(m))
+	if err != nil {
+		return err
+	}
+	sockets, err := e.listen(dir, monitorSocket, consoleSocket, agentSocket)
+	if err != nil {
+		closeFiles(nics)
+		return err
+	}
+	command := e.commandFor(m, attached, nics, sockets)
+	process, err := e.spawn(dir, command)
+	command.close()
+	if err != nil {
+		return err
+	}
+	reaped := make(chan struct{})
+	go func() { _ = process.Wait(); close(reaped) }() // not ours to wait for when the engine closes
+	if err := e.connect(ctx, m.ID, reaped); err != nil {
+		_ = process.Process.Kill()
+		<-reaped
+		return startFailure(dir, err)
+	}
+	return nil
+}
+
+// closeFiles closes this process's copies of the files of network devices.
+func closeFiles(nics []vnet.NIC) {
+	for _, nic := range nics {
+		if nic.File != nil {
+			nic.File.Close()
+		}
+	}
+}
+
+// spawn starts QEMU in a session of its own, so that it outlives this process
+// and no terminal's signal reaches it.
+func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
+	log, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(e.programs.qemu, c.args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = dir, log, log, c.files
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: e.User.credential()}
+	return cmd, cmd.Start()
+}
+
+// startFailure is why a process did not start, in its own words.
+func startFailure(dir string, err error) error {
+	words, _ := os.ReadFile(filepath.Join(dir, logFile))
+	if text := strings.TrimSpace(string(words)); text != "" {
+		return fmt.Errorf("QEMU did not start: %s", text[:min(len(text), 500)])
+	}
+	return fmt.Errorf("QEMU did not start: %w", err)
+}
+
+// listen makes sockets in a machine's folder that its process will serve.
+func (e *Engine) listen(dir string, names ...string) (sockets map[string]*os.File, err error) {
+	sockets = map[string]*os.File{}
+	defer func() {
+		if err != nil {
+			for _, f := range sockets {
+				f.Close()
+			}
+		}
+	}()
+	for _, name := range names {
+		if sockets[name], err = e.listenOn(dir, name); err != nil {
+			return sockets, err
+		}
+	}
+	return sockets, nil
+}
+
+// listenOn goes through a descriptor of the folder: the names of sockets are
+// short, and data folders need not be.
+func (e *Engine) listenOn(dir, name string) (*os.File, error) {
+	if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), name), Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	l.SetUnlinkOnClose(false)
+	if err := e.own(filepath.Join(dir, name)); err != nil {
+		return nil, err
+	}
+	return l.File()
+}
+
+// connect connects to the monitor of a process that has started, and watches
+// over it from then on. Gone is closed if the process ends meanwhile; it is nil
+// for a process that is not a child of this one.
+func (e *Engine) connect(ctx context.Context, id string, gone <-chan struct{}) error {
+	v := &vm{id: id, dir: e.folder(machines, id), ended: make(chan struct{})}
+	ctx, done := context.WithTimeout(ctx, monitorTime)
+	defer done()
+	if gone != nil {
+		go func() {
+			select {
+			case <-gone:
+				done()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	monitor, err := qmp.Dial(ctx, qmp.Unix(v.dir, monitorSocket))
+	if err != nil {
+		return err
+	}
+	// It greets before it has made its devices, and answers afterwards.
+	if err := monitor.Execute(ctx, "query-status", nil, nil); err != nil {
+		monitor.Close()
+		return err
+	}
+	process, err := openProcess(lockHolder(v.dir))
+	if err != nil {
+		monitor.Close()
+		return err
+	}
+	v.monitor.Store(monitor)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		monitor.Close()
+		process.Close()
+		return errClosed
+	}
+	e.vms[id] = v
+	ended := make(chan struct{})
+	e.running.Go(func() {
+		defer process.Close()
+		if waitForEnd(e.life, process) == nil {
+			close(ended)
+		}
+	})
+	e.running.Go(func() { e.watch(v, ended) })
+	return nil
+}
+
+// watch stays connected to a machine's monitor until its process has ended or
+// the engine closes.
+func (e *Engine) watch(v *vm, ended <-chan struct{}) {
+	for {
+		monitor := v.monitor.Load()
+		select {
+		case <-ended:
+			monitor.Close()
+			e.hasEnded(v)
+			return
+		case <-e.life.Done():
+			monitor.Close()
+			return
+		case <-monitor.Done():
+		}
+		pause := time.NewTimer(reconnectAfter)
+		select {
+		case <-ended:
+		case <-e.life.Done():
+		case <-pause.C:
+			e.reconnect(v)
+		}
+		pause.Stop()
+	}
+}
+
+func (e *Engine) reconnect(v *vm) {
+	ctx, done := context.WithTimeout(e.life, monitorTime)
+	defer done()
+	if monitor, err := qmp.Dial(ctx, qmp.Unix(v.dir, monitorSocket)); err == nil {
+		v.monitor.Store(monitor)
+	}
+}
+
+// hasEnded notes that a machine's process is gone, and says so when nobody has
+// asked for it.
+func (e *Engine) hasEnded(v *vm) {
+	e.mu.Lock()
+	delete(e.vms, v.id)
+	e.mu.Unlock()
+	close(v.ended)
+	if !v.expected.Load() {
+		e.log.Info("a machine has stopped by itself", "machine", v.id)
+		e.stoppedByItself(v.id)
+	}
+}
+
+// alive reports whether a machine's process runs. QEMU holds a lock on its
+// pidfile for as long as it does; whether there is a process of that number
+// says nothing.
+func alive(dir string) bool { return lockHolder(dir) != 0 }
+
+// lockHolder returns the process that holds a machine's pidfile, or 0.
+func lockHolder(dir string) int {
+	f, err := os.OpenFile(filepath.Join(dir, pidFile), os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {
+		return 0
+	}
+	return int(lock.Pid)
+}
+
+// kill ends a machine's process, whatever it is doing, and returns when it has
+// ended. Where none runs, that is done.
+func (e *Engine) kill(ctx context.Context, id string) error {
+	v := e.vm(id)
+	if v != nil {
+		v.expected.Store(true)
+		if err := e.quit(ctx, v); err == nil {
+			return nil
+		}
+	}
+	dir := e.folder(machines, id)
+	pid := lockHolder(dir)
+	if pid == 0 {
+		return nil
+	}
+	if err := killHolder(ctx, dir, pid); err != nil {
+		return err
+	}
+	if v != nil {
+		<-v.ended
+	}
+	return nil
+}
+
+// quit asks QEMU to write back what it holds and to end.
+func (e *Engine) quit(ctx context.Context, v *vm) error {
+	ctx, done := context.WithTimeout(ctx, quitTime)
+	defer done()
+	_ = v.monitor.Load().Execute(ctx, "quit", nil, nil) // it may end before it answers
+	select {
+	case <-v.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// killHolder kills the process that holds a machine's pidfile. The process is
+// opened first, and the lock looked at again: so the number cannot have come to
+// mean somebody else.
+func killHolder(ctx context.Context, dir string, pid int) error {
+	process, err := openProcess(pid)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer process.Close()
+	if lockHolder(dir) != pid {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(int(process.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	return waitForEnd(ctx, process)
+}
+
+// openProcess returns a file that stands for a process and can be read when the
+// process has ended.
+func openProcess(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("open process %d: %w", pid, err)
+	}
+	return os.NewFile(uintptr(fd), fmt.Sprintf("process %d", pid)), nil
+}
+
+// waitForEnd waits until a process has ended.
+func waitForEnd(ctx context.Context, process *os.File) error {
+	stop := context.AfterFunc(ctx, func() { _ = process.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	conn, err := process.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err = conn.Read(func(fd uintptr) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0 && err == nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
