@@ -45,6 +45,10 @@ func named(link string) []byte {
 func from(link string) term { return term{meta(expr.MetaKeyIIFNAME), equal(named(link))} }
 func to(link string) term   { return term{meta(expr.MetaKeyOIFNAME), equal(named(link))} }
 
+func notTo(link string) term { return term{meta(expr.MetaKeyOIFNAME), unequal(named(link))} }
+
+func notToGuests() term { return term{meta(expr.MetaKeyOIFNAME), unequal([]byte(linkPrefix))} }
+
 func fromGuests() term { return term{meta(expr.MetaKeyIIFNAME), equal([]byte(linkPrefix))} }
 func toGuests() term   { return term{meta(expr.MetaKeyOIFNAME), equal([]byte(linkPrefix))} }
 

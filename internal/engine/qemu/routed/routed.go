@@ -10,6 +10,9 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
+
+	"github.com/mdlayher/netlink"
 
 	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
@@ -27,6 +30,9 @@ type Network struct {
 	opened4, opened6 bool
 	// open opens a machine's end of a link; tests have another one.
 	open func(name, mac string) (*os.File, error)
+	// events are those of nftables.
+	events *netlink.Conn
+	closed atomic.Bool
 
 	mu       sync.Mutex
 	machines map[string]*machine
@@ -64,7 +70,12 @@ func open(ctx context.Context, o Options, openLink func(name, mac string) (*os.F
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return n, n.place.do(n.start)
+	return n, n.place.do(func() error {
+		if err := n.start(); err != nil {
+			return err
+		}
+		return n.watch()
+	})
 }
 
 // start makes the host ready: what it refuses, it refuses before it changes
@@ -81,11 +92,11 @@ func (n *Network) start() (err error) {
 	if err := checkHost(n.uplink, v6); err != nil {
 		return err
 	}
-	if n.opened4, err = n.opens(forwarding4); err != nil {
+	if n.opened4, err = n.opens(forwarding4, n.opened4); err != nil {
 		return err
 	}
 	if v6 {
-		if n.opened6, err = n.opens(forwarding6); err != nil {
+		if n.opened6, err = n.opens(forwarding6, n.opened6); err != nil {
 			return err
 		}
 	}
@@ -162,6 +173,13 @@ func closeAll(nics []vnet.NIC) {
 // apply makes everything of a machine what is described. Rules come before
 // routes, so that nothing passes before it may.
 func (n *Network) apply(m vnet.Machine, list []port) error {
+	if complete, err := standing(); err != nil {
+		return err
+	} else if !complete { // the network was cleaned meanwhile
+		if err := n.start(); err != nil {
+			return err
+		}
+	}
 	now := &machine{Machine: m, ports: list, services: map[string]*service{}}
 	if former := n.machines[m.ID]; former != nil {
 		now.services = former.services
@@ -307,6 +325,10 @@ func (n *Network) SSH(id string) netip.AddrPort {
 
 // Close ends the services for guests. Their packets are forwarded as before.
 func (n *Network) Close() error {
+	n.closed.Store(true)
+	if n.events != nil {
+		_ = n.events.Close()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, m := range n.machines {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -325,9 +326,16 @@ func TestHostServicesAreClosed(t *testing.T) {
 	w.within(g.place, func() error { return via("127.0.0.1/32", netip.MustParseAddr("198.18.1.1"), "eth0") })
 	w.cannotReach(g.place, "127.0.0.1:22")
 	w.reaches(w.beyond, "198.18.255.1:22", "") // others are served as before
-	if err := w.net.Close(); err != nil {
-		t.Fatal(err)
-	}
+	beside := namespace(t)                     // as a container would be
+	w.within(w.host, func() error {
+		return errors.Join(connect("side0", beside, "s0", nil), give("side0", netip.MustParsePrefix("198.18.254.1/24")))
+	})
+	w.within(beside, func() error {
+		return errors.Join(give("s0", netip.MustParsePrefix("198.18.254.2/24")), via("0.0.0.0/0", netip.MustParseAddr("198.18.254.1"), "s0"))
+	})
+	w.serve(beside, ":80")
+	w.cannotReach(g.place, "198.18.254.2:80")
+	w.must(w.net.Close())
 	w.cannotReach(g.place, "169.254.169.254:80") // not even when ours is away
 }
 
@@ -370,6 +378,33 @@ func TestRestart(t *testing.T) {
 	flow.works()
 	w.told(g, "", "a2")
 	w.same(before, w.show())
+}
+
+// Whoever flushes all of nftables takes the rules with him, but not for long.
+func TestRulesComeBack(t *testing.T) {
+	w := newWorld(t)
+	m := described(2, "a")
+	m.Firewall = engine.Firewall{On: true}
+	g := w.plug(m)
+	w.serve(g.place, ":80")
+	before := w.run("nft", "-s", "list", "ruleset")
+	w.run("nft", "flush", "ruleset")
+	w.eventually(func() bool { return w.run("nft", "-s", "list", "ruleset") == before })
+	w.cannotReach(w.beyond, "198.18.1.2:80")
+	w.told(g, "", "a2")
+
+	// What was cleaned stays so, until a machine comes.
+	found, err := Find(int(w.host))
+	w.must(err)
+	w.must(found.Remove())
+	delete(w.guests, m.ID)
+	g = w.plug(m)
+	w.told(g, "", "a2")
+	w.serve(g.place, ":80")
+	w.cannotReach(w.beyond, "198.18.1.2:80")
+	m.Firewall.On = false
+	w.update(m)
+	w.reaches(w.beyond, "198.18.1.2:80", "")
 }
 
 // Unplug takes all of a machine, Clean all of all machines, and both may be
@@ -463,5 +498,33 @@ func TestRefusals(t *testing.T) {
 		if _, err := New(t.Context(), o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// BenchmarkPlug is what the links of a machine cost, both of them, until it is
+// unplugged.
+func BenchmarkPlug(b *testing.B) {
+	w := newWorld(b)
+	w.real = true
+	for i := range 20 { // others that are there
+		nics, err := w.net.Plug(b.Context(), described(20+i, "a"))
+		w.must(err)
+		closeAll(nics)
+	}
+	m := described(2, "a")
+	var plug, update, unplug time.Duration
+	for b.Loop() {
+		start := time.Now()
+		nics, err := w.net.Plug(b.Context(), m)
+		w.must(err)
+		closeAll(nics)
+		plugged := time.Now()
+		w.must(w.net.Update(b.Context(), m))
+		updated := time.Now()
+		w.must(w.net.Unplug(b.Context(), m.ID))
+		plug, update, unplug = plug+plugged.Sub(start), update+updated.Sub(plugged), unplug+time.Since(updated)
+	}
+	for name, d := range map[string]time.Duration{"plug": plug, "update": update, "unplug": unplug} {
+		b.ReportMetric(float64(d.Microseconds())/float64(b.N)/1000, name+"-ms/op")
 	}
 }

@@ -29,6 +29,7 @@ type service struct {
 	offer    atomic.Pointer[offer]
 	server   *http.Server
 	dhcp     net.PacketConn
+	index    int // of the link: one that is made anew has another
 }
 
 // metadataPort is where the metadata are served. Guests ask at port 80.
@@ -42,13 +43,22 @@ const metadataConnections = 32
 // is new.
 func (n *Network) serve(m *machine) error {
 	for _, p := range m.ports {
+		link, err := net.InterfaceByName(p.link)
+		if err != nil {
+			return fmt.Errorf("the link %s: %w", p.link, err)
+		}
 		s := m.services[p.link]
-		if s == nil {
-			s = &service{}
+		if s != nil && s.index != link.Index {
+			s.stop()
+			s = nil
+		}
+		started := s != nil
+		if !started {
+			s = &service{index: link.Index}
 		}
 		s.metadata.Store(&m.Metadata)
 		s.offer.Store(n.offerFor(m, p))
-		if m.services[p.link] != nil {
+		if started {
 			continue
 		}
 		if err := s.start(p.link, n.log); err != nil {
@@ -61,10 +71,14 @@ func (n *Network) serve(m *machine) error {
 
 func (m *machine) stop() {
 	for link, s := range m.services {
-		_ = s.server.Close()
-		_ = s.dhcp.Close()
+		s.stop()
 		delete(m.services, link)
 	}
+}
+
+func (s *service) stop() {
+	_ = s.server.Close()
+	_ = s.dhcp.Close()
 }
 
 func (s *service) start(link string, log *slog.Logger) error {

@@ -108,9 +108,12 @@ func (n *Network) base(s sets) []chain {
 			all(fromGuests(), goingTo("host"))),
 		plain("host", n.hostRules()...),
 		hooked("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, n.forwardRules()...),
+		// Guests reach each other and what is behind the uplink. Other networks of
+		// the host, such as those of containers, are services of the host.
 		plain("machines",
 			all(established, accept),
 			all(invalid, drop),
+			all(fromGuests(), notToGuests(), notTo(n.uplink), drop),
 			all(fromGuests(), jump("by_sender")),
 			all(toGuests(), jump("by_receiver")),
 			all(accept),
@@ -249,14 +252,22 @@ func (n *Network) writeBase() error {
 	return nil
 }
 
-// standing reports whether our tables are there.
+// standing reports whether our tables are there, both of them.
 func standing() (bool, error) {
 	c, err := dial()
 	if err != nil {
 		return false, err
 	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
-	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName }), err
+	for _, table := range []*nftables.Table{inet, netdev} {
+		tables, err := c.ListTablesOfFamily(table.Family)
+		if err != nil {
+			return false, fmt.Errorf("nftables: %w", err)
+		}
+		if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName }) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // recorded are the links whose forwarding was off before us.

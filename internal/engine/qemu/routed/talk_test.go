@@ -58,14 +58,14 @@ func (w *world) reachesFrom(from place, own, address string) {
 
 // flow is a connection over which lines go to and fro.
 type flow struct {
-	*testing.T
+	testing.TB
 	near, far net.Conn
 }
 
 // talk connects one place to a server at another.
 func (w *world) talk(from, at place, address string) *flow {
 	w.Helper()
-	f := &flow{T: w.T}
+	f := &flow{TB: w.TB}
 	var listener net.Listener
 	w.within(at, func() (err error) {
 		listener, err = net.Listen("tcp", ":80")
@@ -111,13 +111,13 @@ func (f *flow) silent() {
 
 // ear is a socket that hears what is said to it.
 type ear struct {
-	*testing.T
+	testing.TB
 	net.PacketConn
 }
 
 func (w *world) hears(at place, network, address string) ear {
 	w.Helper()
-	e := ear{T: w.T}
+	e := ear{TB: w.TB}
 	w.within(at, func() (err error) {
 		e.PacketConn, err = net.ListenPacket(network, address)
 		return err

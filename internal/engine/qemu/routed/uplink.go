@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -204,21 +205,17 @@ func hold(pools []netip.Prefix) error {
 }
 
 // opens reports whether forwarding on the uplink is on for machines' sake alone:
-// it was off, and the host as a whole is no router.
-func (n *Network) opens(f forwarding) (bool, error) {
+// it was off, and the host as a whole is no router. This process may know so
+// when the record was removed by somebody.
+func (n *Network) opens(f forwarding, known bool) (bool, error) {
 	off, err := f.off(n.uplink)
 	if off || err != nil {
 		return off, err
 	}
 	before, err := recorded(f)
-	if err != nil {
+	if err != nil || !known && !slices.Contains(before, n.uplink) {
 		return false, err
 	}
-	all, err := readSetting(f.dir, "all", "forwarding")
-	for _, link := range before {
-		if link == n.uplink && all == "0" {
-			return true, err
-		}
-	}
-	return false, err
+	router, err := readSetting(f.dir, "all", "forwarding")
+	return router == "0", err
 }

@@ -34,7 +34,7 @@ const patient = 10 * time.Second
 // world is a host, what its uplink leads to, and guests, each in a network
 // namespace of its own, so that nothing of the machine that tests is touched.
 type world struct {
-	*testing.T
+	testing.TB
 	host, beyond place
 	net          *Network
 	options      Options
@@ -61,7 +61,7 @@ var (
 )
 
 // needsRoot ends a test that cannot run here. With CI=true it fails.
-func needsRoot(t *testing.T) {
+func needsRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("the routed network needs root")
@@ -69,9 +69,14 @@ func needsRoot(t *testing.T) {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skip("the routed network needs /dev/net/tun: ", err)
 	}
+	for _, program := range []string{"ip", "nft", "sysctl"} { // to see what the host has, with other eyes than ours
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("the tests of the routed network need ", program, ", of Debian's iproute2, nftables and procps: ", err)
+		}
+	}
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := bareWorld(t)
 	w.start()
@@ -79,10 +84,10 @@ func newWorld(t *testing.T) *world {
 }
 
 // bareWorld is a world whose host has no network for machines yet.
-func bareWorld(t *testing.T) *world {
+func bareWorld(t testing.TB) *world {
 	t.Helper()
 	needsRoot(t)
-	w := &world{T: t, host: namespace(t), beyond: namespace(t), guests: map[string]*guestOf{}}
+	w := &world{TB: t, host: namespace(t), beyond: namespace(t), guests: map[string]*guestOf{}}
 	w.within(w.host, func() error {
 		return connect("up0", w.beyond, "w0", nil)
 	})
@@ -91,6 +96,16 @@ func bareWorld(t *testing.T) *world {
 		return errors.Join(give("w0", beyondAddr), give("w0", beyond6), up("lo"),
 			via("198.18.0.0/16", hostAddr.Addr(), "w0"), via("2001:db8::/32", hostAddr6.Addr(), "w0"))
 	})
+	for _, end := range []struct {
+		place
+		link string
+	}{{w.host, "up0"}, {w.beyond, "w0"}} { // the kernel says so a little later
+		w.eventually(func() bool {
+			var link netlink.Link
+			w.within(end.place, func() (err error) { link, err = netlink.LinkByName(end.link); return err })
+			return link.Attrs().OperState == netlink.OperUp
+		})
+	}
 	w.options = Options{
 		Public: []netip.Prefix{publicPool}, Reserved: []netip.Prefix{reserves}, IPv6: []netip.Prefix{pool6},
 		Uplink: "up0", Routed: true, Resolvers: []netip.Addr{netip.MustParseAddr("198.18.255.2")}, Namespace: int(w.host),
@@ -109,7 +124,7 @@ func (w *world) start() {
 }
 
 // namespace makes a network namespace that ends with the test.
-func namespace(t *testing.T) place {
+func namespace(t testing.TB) place {
 	t.Helper()
 	made := make(chan int)
 	go func() {
@@ -211,7 +226,7 @@ func (w *world) plug(m vnet.Machine) *guestOf {
 	g := w.guests[m.ID]
 	fresh := g == nil
 	if fresh {
-		g = &guestOf{place: namespace(w.T), world: w}
+		g = &guestOf{place: namespace(w.TB), world: w}
 		w.guests[m.ID] = g
 	}
 	g.m, w.moving = m, g.place
@@ -341,4 +356,14 @@ func (w *world) show() string {
 		fmt.Fprintf(&text, "# %s\n%s", command, w.run(words[0], words[1:]...))
 	}
 	return text.String()
+}
+
+// eventually waits for what another goroutine does.
+func (w *world) eventually(is func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(patient); !is(); {
+		if time.Now().After(deadline) {
+			w.Fatal("it never came about")
+		}
+	}
 }
