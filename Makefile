@@ -4,6 +4,7 @@
 # make fuzz   send what no test thought of for FUZZTIME, 20s by default (FUZZ_COVERAGE=on: guided by coverage, for longer runs)
 # make lint   check the formatting and what the linters find
 # make bench  measure the built binary, each figure beside a yardstick of the same run (ARGS are passed on)
+# make bench-qemu  measure real machines, beside the same command line started by hand
 
 PKG       ?= ./...
 
@@ -14,7 +15,7 @@ LDFLAGS := -s -w -X github.com/cistern-cloud/cistern/internal/cli.version=$(VERS
 # Go's own stamp fails in a checkout that someone else owns, as in many containers; the version is stamped above.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
-.PHONY: build run test test-clients fuzz lint bench clean
+.PHONY: build run test test-clients fuzz lint bench bench-qemu clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cistern ./cmd/cistern
@@ -44,6 +45,9 @@ lint:
 
 bench: build
 	@scripts/with-postgres go run ./test/bench -cistern bin/cistern $(ARGS)
+
+bench-qemu: build
+	@scripts/with-qemu go run ./test/bench -cistern bin/cistern -qemu $(ARGS)
 
 clean:
 	rm -rf bin

@@ -22,12 +22,17 @@ type config struct {
 	creates  int
 	requests int
 	waiting  int
+	qemu     bool   // real machines, and nothing else
 	only     string // the parts to measure, separated by commas; empty for all
 }
 
 func main() {
 	if len(os.Args) > 2 && os.Args[1] == "bare" {
 		serveBare(os.Args[2])
+		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == "connect" {
+		connect(os.Args[2])
 		return
 	}
 	var c config
@@ -39,6 +44,7 @@ func main() {
 	flag.IntVar(&c.requests, "requests", 20_000, "GETs for one figure; lists take a fiftieth")
 	flag.IntVar(&c.waiting, "waiting", 10_000, "operations to wait at once")
 	flag.StringVar(&c.only, "only", "", "measure these parts only, of: "+strings.Join(partNames(), ","))
+	flag.BoolVar(&c.qemu, "qemu", false, "measure real machines instead: minutes under emulation")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, c)
@@ -51,6 +57,10 @@ func main() {
 
 func run(ctx context.Context, c config) error {
 	fmt.Printf("%d processors, %s, %s\n", runtime.NumCPU(), runtime.Version(), c.binary)
+	if c.qemu {
+		fmt.Println("\nreal machines")
+		return (&bench{config: c}).machines(ctx)
+	}
 	for _, kind := range []string{"sqlite", "postgres"} {
 		if kind == "postgres" && c.postgres == "" {
 			fmt.Println("\npostgres: skipped, as no server is named (-postgres)")

@@ -1,0 +1,392 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/metadata"
+)
+
+// What is measured of real machines: how long it takes until the first command
+// runs in a new one, beside the same command line started by hand, and what
+// many of them cost.
+
+const (
+	machineRounds = 5
+	manyMachines  = 20
+	// bootPatience is how long one machine may take, many at a time included.
+	bootPatience = 10 * time.Minute
+
+	smallSize = "s-1vcpu-512mb-10gb"
+)
+
+// yard is a server with real machines, and the key that lets into them.
+type yard struct {
+	*bench
+	storage
+	signer ssh.Signer
+	key    string // as authorized_keys has it
+	keyID  int64  // once a server has it
+}
+
+// machines measures the engine qemu.
+func (b *bench) machines(ctx context.Context) error {
+	b.kind = "sqlite"
+	s, remove, err := b.newStorage()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if out, err := exec.CommandContext(ctx, b.binary, "image", "build", "tiny", "--data", s.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("build the image: %w: %s", err, out)
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	y := &yard{bench: b, storage: s}
+	if y.signer, err = ssh.NewSignerFromKey(private); err != nil {
+		return err
+	}
+	y.key = string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(y.signer.PublicKey())))
+	if err := y.firstCommand(ctx); err != nil {
+		return err
+	}
+	return y.many(ctx)
+}
+
+func (y *yard) serve() (*server, error) { return y.start(y.storage, "--engine", "qemu") }
+
+// firstCommand measures from the request for a machine, or the making of its
+// disk by hand, to the end of the first command in it.
+func (y *yard) firstCommand(ctx context.Context) error {
+	srv, err := y.serve()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = srv.stop() }()
+	if err := y.addKey(srv); err != nil {
+		return err
+	}
+	var ours, byHand []time.Duration
+	for range machineRounds {
+		took, hand, err := y.round(ctx, srv)
+		if err != nil {
+			return err
+		}
+		ours, byHand = append(ours, took), append(byHand, hand)
+	}
+	figure("from the create to the first command by ssh", "%.2f s", median(ours).Seconds())
+	figure("  the same command line started by hand", "%.2f s", median(byHand).Seconds())
+	figure("  ratio", "%.2f", median(ours).Seconds()/median(byHand).Seconds())
+	return nil
+}
+
+// round measures one machine each way.
+func (y *yard) round(ctx context.Context, srv *server) (ours, byHand time.Duration, err error) {
+	began := time.Now()
+	id, err := y.create(srv)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := y.reach(ctx, func() (string, error) { return srv.access(id) }); err != nil {
+		return 0, 0, err
+	}
+	ours = time.Since(began)
+	args, err := y.commandLine(id)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := srv.destroy(id); err != nil {
+		return 0, 0, err
+	}
+	byHand, err = y.byHand(ctx, args)
+	return ours, byHand, err
+}
+
+func (y *yard) addKey(srv *server) error {
+	body, _ := json.Marshal(map[string]string{"name": "bench", "public_key": y.key})
+	answer, err := srv.do(http.MethodPost, "/v2/account/keys", string(body))
+	if err != nil {
+		return err
+	}
+	var made struct {
+		Key struct{ ID int64 } `json:"ssh_key"`
+	}
+	err = json.Unmarshal(answer, &made)
+	y.keyID = made.Key.ID
+	return err
+}
+
+func (y *yard) create(srv *server) (int64, error) {
+	answer, err := srv.do(http.MethodPost, "/v2/droplets",
+		fmt.Sprintf(`{"name":"web-1","region":"local1","size":%q,"image":"tiny","ssh_keys":[%d]}`, smallSize, y.keyID))
+	if err != nil {
+		return 0, err
+	}
+	var made struct{ Droplet struct{ ID int64 } }
+	return made.Droplet.ID, json.Unmarshal(answer, &made)
+}
+
+// access is where a machine's ssh is; empty while it is nowhere.
+func (s *server) access(id int64) (string, error) {
+	answer, err := s.get(fmt.Sprintf("/_cistern/droplets/%d/access", id))
+	if err != nil {
+		return "", nil // not yet
+	}
+	var at struct {
+		Access struct {
+			Address string
+			Port    int
+		}
+	}
+	if err := json.Unmarshal(answer, &at); err != nil || at.Access.Address == "" {
+		return "", err
+	}
+	return net.JoinHostPort(at.Access.Address, fmt.Sprint(at.Access.Port)), nil
+}
+
+// destroy destroys a machine and waits until it is gone.
+func (s *server) destroy(id int64) error {
+	path := fmt.Sprintf("/v2/droplets/%d", id)
+	if _, err := s.do(http.MethodDelete, path, ""); err != nil {
+		return err
+	}
+	for {
+		if _, err := s.get(path); err != nil {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// reach runs a command by ssh as soon as that is possible.
+func (y *yard) reach(ctx context.Context, where func() (string, error)) error {
+	ctx, done := context.WithTimeout(ctx, bootPatience)
+	defer done()
+	for {
+		address, err := where()
+		if err != nil {
+			return err
+		}
+		if address != "" {
+			if err = y.runTrue(ctx, address); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (y *yard) runTrue(ctx context.Context, address string) error {
+	dialer := net.Dialer{Timeout: 2 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
+		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(y.signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		return err
+	}
+	client := ssh.NewClient(c, channels, requests)
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		return err
+	}
+	return session.Run("true")
+}
+
+func (y *yard) folder(id int64) string {
+	return filepath.Join(y.dir, "qemu", "machines", fmt.Sprint(id))
+}
+
+// commandLine is that of a machine's process.
+func (y *yard) commandLine(id int64) ([]string, error) {
+	pid, err := os.ReadFile(filepath.Join(y.folder(id), "qemu.pid"))
+	if err != nil {
+		return nil, err
+	}
+	line, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "cmdline"))
+	return strings.Split(strings.Trim(string(line), "\x00"), "\x00"), err
+}
+
+// byHand starts the same machine without Cistern: its disk made with qemu-img,
+// QEMU's own network in place of ours, and its metadata from this process.
+func (y *yard) byHand(ctx context.Context, args []string) (time.Duration, error) {
+	dir, err := os.MkdirTemp(y.dir, "hand-")
+	if err != nil {
+		return 0, err
+	}
+	about := httptest.NewServer(metadata.Handler(func() (metadata.Document, bool) { return y.document(), true }))
+	defer about.Close()
+	forward, err := freePort()
+	if err != nil {
+		return 0, err
+	}
+	args, err = handArgs(args, about.Listener.Addr().String(), forward)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := y.handDisk(ctx, dir); err != nil {
+		return 0, err
+	}
+	process := exec.CommandContext(ctx, args[0], args[1:]...)
+	process.Dir, process.Stderr = dir, os.Stderr
+	if err := process.Start(); err != nil {
+		return 0, err
+	}
+	defer func() {
+		_ = process.Process.Kill()
+		_ = process.Wait()
+	}()
+	err = y.reach(ctx, func() (string, error) { return forward, nil })
+	return time.Since(began), err
+}
+
+// handDisk makes what a machine's folder has of an image.
+func (y *yard) handDisk(ctx context.Context, dir string) error {
+	disk := filepath.Join(dir, "disk-1")
+	if err := os.Mkdir(disk, 0o700); err != nil {
+		return err
+	}
+	for from, to := range map[string]string{"disk.qcow2": "base.qcow2", "kernel": "kernel", "initrd": "initrd"} {
+		if err := os.Link(filepath.Join(y.dir, "images", "tiny", from), filepath.Join(disk, to)); err != nil {
+			return err
+		}
+	}
+	make := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "disk.qcow2", "10G")
+	make.Dir = disk
+	return make.Run()
+}
+
+// handArgs makes of a machine's command line one that needs nobody: sockets
+// that it was given become nothing, and its network is QEMU's own.
+func handArgs(args []string, about, forward string) ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args = slices.Clone(args)
+	for i := 1; i < len(args); i++ {
+		switch option, value := args[i-1], args[i]; option {
+		case "-netdev":
+			id, _, _ := strings.Cut(value[strings.Index(value, "id="):], ",")
+			args[i] = "user," + id + ",net=160.0.0.0/4,guestfwd=tcp:169.254.169.254:80-cmd:" + self + " connect " + about
+			if id == "id=net0" {
+				args[i] += ",hostfwd=tcp:" + forward + "-160.0.0.15:22"
+			}
+		case "-chardev":
+			if id, _, ok := strings.Cut(value[strings.Index(value, "id="):], ","); ok {
+				args[i] = "null," + id
+			}
+		case "-sandbox":
+			args[i] = strings.Replace(value, "spawn=deny", "spawn=allow", 1) // for guestfwd
+		}
+	}
+	return args, nil
+}
+
+// document is what a machine that was started by hand is told.
+func (y *yard) document() metadata.Document {
+	public := metadata.Interface{Type: "public", IPv4: &metadata.IPv4{Address: "160.0.0.15", Netmask: "240.0.0.0", Gateway: "160.0.0.2"}}
+	return metadata.Document{
+		DropletID: 1, Hostname: "by-hand", PublicKeys: []string{y.key}, Region: "local1",
+		Interfaces: metadata.Interfaces{Public: []metadata.Interface{public}},
+	}
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// connect joins the standard input and output with a connection, for guestfwd.
+func connect(address string) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		os.Exit(1)
+	}
+	go func() { _, _ = io.Copy(conn, os.Stdin) }()
+	_, _ = io.Copy(os.Stdout, conn)
+}
+
+// many measures what a server with many machines needs, and how long it takes to
+// take them over after it was killed.
+func (y *yard) many(ctx context.Context) error {
+	srv, err := y.serve()
+	if err != nil {
+		return err
+	}
+	before := srv.memory()
+	ids := make([]int64, manyMachines)
+	for i := range ids {
+		if ids[i], err = y.create(srv); err != nil {
+			return errors.Join(err, srv.stop())
+		}
+	}
+	for _, id := range ids {
+		if err := y.reach(ctx, func() (string, error) { return srv.access(id) }); err != nil {
+			return errors.Join(err, srv.stop())
+		}
+	}
+	with := srv.memory()
+	_ = srv.cmd.Process.Kill()
+	_ = srv.cmd.Wait()
+	if srv, err = y.serve(); err != nil {
+		return err
+	}
+	adopted := srv.first
+	for _, id := range ids {
+		if err := y.reach(ctx, func() (string, error) { return srv.access(id) }); err != nil {
+			return errors.Join(err, srv.stop())
+		}
+		if err := srv.destroy(id); err != nil {
+			return errors.Join(err, srv.stop())
+		}
+	}
+	if err := srv.stop(); err != nil {
+		return err
+	}
+	if srv, err = y.serve(); err != nil {
+		return err
+	}
+	figure(fmt.Sprintf("memory of the server for each of %d machines", manyMachines), "%.2f MiB", (with-before)/manyMachines)
+	figure(fmt.Sprintf("first answer after a kill, %d machines that run taken over", manyMachines), "%d ms", adopted.Milliseconds())
+	figure("  without machines", "%d ms", srv.first.Milliseconds())
+	return srv.stop()
+}
+
+func median(all []time.Duration) time.Duration {
+	all = slices.Sorted(slices.Values(all))
+	return all[len(all)/2]
+}
