@@ -149,7 +149,7 @@ func (y *yard) create(srv *server) (int64, error) {
 func (s *server) access(id int64) (string, error) {
 	answer, err := s.get(fmt.Sprintf("/_cistern/droplets/%d/access", id))
 	if err != nil {
-		return "", nil // not yet
+		return "", err
 	}
 	var at struct {
 		Access struct {
@@ -169,11 +169,14 @@ func (s *server) destroy(id int64) error {
 	if _, err := s.do(http.MethodDelete, path, ""); err != nil {
 		return err
 	}
-	for {
-		if _, err := s.get(path); err != nil {
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		_, err := s.get(path)
+		if err != nil && strings.Contains(err.Error(), "404") {
 			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -297,20 +300,25 @@ func handArgs(args []string, about, forward string) ([]string, error) {
 	for i := 1; i < len(args); i++ {
 		switch option, value := args[i-1], args[i]; option {
 		case "-netdev":
-			id, _, _ := strings.Cut(value[strings.Index(value, "id="):], ",")
+			id := nameOf(value)
 			args[i] = "user," + id + ",net=160.0.0.0/4,guestfwd=tcp:169.254.169.254:80-cmd:" + self + " connect " + about
 			if id == "id=net0" {
 				args[i] += ",hostfwd=tcp:" + forward + "-160.0.0.15:22"
 			}
 		case "-chardev":
-			if id, _, ok := strings.Cut(value[strings.Index(value, "id="):], ","); ok {
-				args[i] = "null," + id
-			}
+			args[i] = "null," + nameOf(value)
 		case "-sandbox":
 			args[i] = strings.Replace(value, "spawn=deny", "spawn=allow", 1) // for guestfwd
 		}
 	}
 	return args, nil
+}
+
+// nameOf is the part of an option's value that gives it a name, such as id=net0.
+func nameOf(value string) string {
+	_, name, _ := strings.Cut(value, ",id=")
+	name, _, _ = strings.Cut(name, ",")
+	return "id=" + name
 }
 
 // document is what a machine that was started by hand is told.
