@@ -328,8 +328,7 @@ func (f *forward) serveTCP(listener *net.TCPListener) {
 		peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 		guest, ok := f.admits(peer)
 		if !ok {
-			_ = conn.SetLinger(0) // refused, not ended
-			conn.Close()
+			abort(conn)
 			continue
 		}
 		s := &session{inbound: true, proto: protoTCP, port: f.port.number, peer: peer}
@@ -344,7 +343,7 @@ func (m *machine) carryIn(s *session, outside *net.TCPConn, guest netip.AddrPort
 	inside, err := m.gateway.dialGuest(ctx, guest)
 	cancel()
 	if err != nil {
-		_ = outside.SetLinger(0)
+		abort(outside)
 		return
 	}
 	// With the session it ends even when the guest, which is gone, does not end it.

@@ -169,15 +169,14 @@ func (g *gateway) acceptTCP(r *tcp.ForwarderRequest) {
 }
 
 // connect accepts the guest's connection.
-func connect(r *tcp.ForwarderRequest) *gonet.TCPConn {
+func connect(r *tcp.ForwarderRequest) *guestConn {
 	var queue waiter.Queue
 	end, err := r.CreateEndpoint(&queue)
 	r.Complete(err != nil)
 	if err != nil {
 		return nil
 	}
-	end.SocketOptions().SetKeepAlive(true)
-	return gonet.NewTCPConn(&queue, end)
+	return newGuestConn(&queue, end)
 }
 
 // carry connects the guest with what dial leads to. The guest's connection is
@@ -241,15 +240,6 @@ func (g *gateway) acceptUDP(r *udp.ForwarderRequest) bool {
 func temporary(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) ||
 		errors.Is(err, syscall.EMSGSIZE)
-}
-
-// dialGuest connects to a port of the guest, as its gateway.
-func (g *gateway) dialGuest(ctx context.Context, guest netip.AddrPort) (net.Conn, error) {
-	conn, err := gonet.DialTCPWithBind(ctx, g.stack, tcpip.FullAddress{NIC: nicID, Addr: tcpipAddr(gatewayIPv4)}, fullAddress(guest), ipv4.ProtocolNumber)
-	if err != nil {
-		return nil, err // a nil *TCPConn would be no nil net.Conn
-	}
-	return conn, nil
 }
 
 // dialGuestUDP makes a socket that sends to a port of the guest.

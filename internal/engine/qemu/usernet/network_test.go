@@ -28,6 +28,51 @@ func TestOutboundTCP(t *testing.T) {
 	}
 }
 
+// A connection that is reset outside is reset inside: its end would mean that
+// all has come.
+func TestResetsPass(t *testing.T) {
+	c := newCloud(t)
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprint(conn, "a part")
+		_, _ = io.ReadFull(conn, make([]byte, 1)) // it has arrived
+		abort(conn)
+	}()
+	c.world["tcp 203.0.113.5:80"] = listener.Addr().String()
+	g, _ := c.boot(7)
+	conn, err := g.dial("203.0.113.5:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.ReadFull(conn, make([]byte, len("a part"))); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(conn, "!")
+	if b, err := io.ReadAll(conn); err == nil {
+		t.Errorf("it ended well, after %q", b)
+	}
+
+	// From this host to a port that nobody listens on, too.
+	in, err := net.Dial("tcp4", here("77.7:8080"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	_ = in.SetDeadline(time.Now().Add(patience))
+	if b, err := io.ReadAll(in); err == nil {
+		t.Errorf("it ended well, after %q", b)
+	}
+}
+
 func TestOutboundUDP(t *testing.T) {
 	c := newCloud(t)
 	c.world["udp 203.0.113.5:5353"] = c.resolver.String()

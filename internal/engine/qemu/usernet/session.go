@@ -68,20 +68,22 @@ func (all *sessions) add(s *session, conn io.Closer) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if s.ended {
-		conn.Close()
+		abort(conn)
 		return
 	}
 	s.conns = append(s.conns, conn)
 }
 
-// end closes those that rules do not let pass.
+// end cuts off those that are not to be kept.
 func (all *sessions) end(keep func(*session) bool) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for s := range all.open {
 		if !keep(s) {
 			s.ended = true
-			s.close()
+			for _, conn := range s.conns {
+				abort(conn)
+			}
 		}
 	}
 }
@@ -99,13 +101,14 @@ func (all *sessions) close() {
 type halfCloser interface{ CloseWrite() error }
 
 // splice carries bytes both ways until both directions have ended, or one has
-// failed.
+// failed: then both connections are reset, so that nobody takes what came for
+// all there was.
 func splice(a, b net.Conn) {
 	var wait sync.WaitGroup
 	carry := func(to, from net.Conn) {
 		if _, err := io.Copy(to, from); err != nil {
-			a.Close()
-			b.Close()
+			abort(a)
+			abort(b)
 			return
 		}
 		if half, ok := to.(halfCloser); ok {
