@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
@@ -44,8 +45,28 @@ func abort(conn interface{ Close() error }) {
 	}
 }
 
-// dialGuest connects to a port of the guest, as its gateway.
+// A guest that boots answers nothing. Whoever waits for it should not wait for
+// the second and third repetition of a SYN besides, which come after seconds.
+const (
+	eagerDials = 12
+	eagerWait  = 400 * time.Millisecond
+)
+
+// dialGuest connects to a port of the guest, as its gateway: anew every now and
+// then, and at last with all the time that is left, as a guest may be slow.
 func (g *gateway) dialGuest(ctx context.Context, guest netip.AddrPort) (*guestConn, error) {
+	for range eagerDials {
+		eager, cancel := context.WithTimeout(ctx, eagerWait)
+		conn, err := g.dialGuestOnce(eager, guest)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return conn, err
+		}
+	}
+	return g.dialGuestOnce(ctx, guest)
+}
+
+func (g *gateway) dialGuestOnce(ctx context.Context, guest netip.AddrPort) (*guestConn, error) {
 	var queue waiter.Queue
 	end, err := g.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, &queue)
 	if err != nil {

@@ -278,6 +278,18 @@ func TestForwards(t *testing.T) {
 	}
 }
 
+// Who connects while the guest boots is connected as soon as it answers.
+func TestForwardWaitsForTheGuest(t *testing.T) {
+	c := newCloud(t)
+	m := describeMachine(t.TempDir(), 7)
+	c.plug(m)
+	conn, err := net.Dial("tcp4", here("77.7:8080"))
+	c.run(m).serve(8080, "web")
+	if got := exchange(t, conn, err, "hello"); got != "web 198.18.0.1 hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Where port 22 is taken, ssh is on the next port from 2222 on that nobody has.
 func TestSSHFallback(t *testing.T) {
 	c := newCloud(t, func(o *Options) { o.SSHPort = 2200 })
