@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 	isGroup(root)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newDroplet(), newOrphans(), newSim(), newToken(), newAccount(), newOperations(), newAudit(),
-		newBackup(), newState(), newMigrate(), newNetwork(), newHealth(), newDoctor(), newVersion())
+		newBackup(), newState(), newImage(), newMigrate(), newNetwork(), newHealth(), newDoctor(), newVersion())
 	return root
 }
 

@@ -30,7 +30,7 @@ func Recipes() []string {
 	return slugs
 }
 
-func recipes() []recipe { return []recipe{tiny()} }
+func recipes() []recipe { return []recipe{tiny(), debian12()} }
 
 // Build makes the image of a recipe from Debian's packages: without root, and
 // without mounting anything. It tells each step as it begins.
@@ -112,8 +112,10 @@ func (b *builder) runWith(ctx context.Context, input []byte, program string, arg
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Stdin = b.work, &out, &errs, bytes.NewReader(input)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", "APT_CONFIG="+b.path(aptConfig),
-		"PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if _, err := os.Stat(b.path(aptConfig)); err == nil {
+		cmd.Env = append(cmd.Env, "APT_CONFIG="+b.path(aptConfig))
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if err := cmd.Run(); err != nil {

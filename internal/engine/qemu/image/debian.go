@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,9 @@ const aptConfig = "apt.conf"
 
 // keyring is what signs Debian's packages.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+var errNoKeyring = errors.New("the keys of Debian's packages, " + keyring + ", are missing; on Debian or Ubuntu they are installed with: " +
+	"apt-get install debian-archive-keyring")
 
 // sources are where Debian 12's packages are.
 func sources() string {
@@ -32,7 +36,7 @@ func sources() string {
 // lists of packages. What this machine's apt is told of proxies holds.
 func (b *builder) prepareApt(ctx context.Context) error {
 	if _, err := os.Stat(keyring); err != nil {
-		return fmt.Errorf("the keys of Debian's packages are missing: %s; they are installed with: apt-get install debian-archive-keyring", keyring)
+		return errNoKeyring
 	}
 	for _, folder := range []string{"lists/partial", "cache/archives/partial", "debs", "files"} {
 		if err := os.MkdirAll(b.path("apt", folder), 0o755); err != nil {

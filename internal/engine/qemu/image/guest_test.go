@@ -24,8 +24,6 @@ import (
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/qmp"
 )
 
-const patience = 40 * time.Second
-
 // TestMain lets QEMU use this program to carry a guest's request to the metadata
 // service of a test.
 func TestMain(m *testing.M) {
@@ -54,9 +52,10 @@ type guest struct {
 	document
 	signer ssh.Signer
 
-	monitor *qmp.Client
-	ended   chan struct{}
-	port    int
+	patience time.Duration
+	monitor  *qmp.Client
+	ended    chan struct{}
+	port     int
 }
 
 // document is what the guest is told. It may change between starts.
@@ -75,7 +74,7 @@ func newGuest(t *testing.T, of image.Image) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &guest{t: t, dir: t.TempDir(), image: of, signer: signer, document: document{Mutex: &sync.Mutex{}}}
+	g := &guest{t: t, dir: t.TempDir(), image: of, signer: signer, patience: 40 * time.Second, document: document{Mutex: &sync.Mutex{}}}
 	g.Document = metadata.Document{
 		DropletID: 12, Hostname: "web-1", Region: "local1",
 		PublicKeys: []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))) + ` me & "you" <x>`},
@@ -120,7 +119,7 @@ func (g *guest) start(extra ...string) {
 		g.t.Fatal(err)
 	}
 	args := []string{
-		"-nodefaults", "-no-user-config", "-machine", "q35", "-cpu", "max", "-accel", "tcg,tb-size=64", "-m", "256", "-display", "none",
+		"-nodefaults", "-no-user-config", "-machine", "q35", "-cpu", "max", "-accel", "tcg,tb-size=64", "-m", "512", "-display", "none",
 		"-vga", "std", "-qmp", "unix:qmp,server=on,wait=off", "-chardev", "file,id=serial,path=serial,append=on", "-serial", "chardev:serial",
 		"-drive", "file=disk,if=virtio,format=qcow2", "-device", "virtio-scsi-pci,id=scsi",
 		"-device", "virtio-serial", "-chardev", "socket,id=agent,path=agent,server=on,wait=off",
@@ -159,7 +158,7 @@ func (g *guest) start(extra ...string) {
 // connect finds the machine's monitor, and where its port 22 is.
 func (g *guest) connect() {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(g.t.Context(), g.patience)
 	defer cancel()
 	err := g.until(func() (err error) {
 		g.monitor, err = qmp.Dial(ctx, qmp.Unix(g.dir, "qmp"))
@@ -182,7 +181,7 @@ func (g *guest) connect() {
 
 func (g *guest) execute(command string, arguments, result any) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(g.t.Context(), g.patience)
 	defer cancel()
 	if err := g.monitor.Execute(ctx, command, arguments, result); err != nil {
 		g.t.Fatalf("%s: %v", command, err)
@@ -191,7 +190,7 @@ func (g *guest) execute(command string, arguments, result any) {
 
 // until tries something again and again, for as long as the machine runs.
 func (g *guest) until(try func() error) error {
-	deadline := time.After(patience)
+	deadline := time.After(g.patience)
 	pause := time.NewTicker(50 * time.Millisecond)
 	defer pause.Stop()
 	for {

@@ -44,6 +44,8 @@ type Image struct {
 	CreatedAt     time.Time `json:"created_at"`
 	// SHA256 is the checksum of the disk's file.
 	SHA256 string `json:"sha256"`
+	// SourceSHA256 is that of what was imported, as it came.
+	SourceSHA256 string `json:"source_sha256,omitempty"`
 	// Kernel says that it boots from a kernel and an initrd beside its disk, with
 	// Cmdline, and not from the disk.
 	Kernel  bool   `json:"kernel"`

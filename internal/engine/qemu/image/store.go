@@ -246,7 +246,7 @@ func (s *Store) install(spec Spec, fill func(dir string, image *Image) error) (I
 	defer folder.remove()
 	image := Image{
 		Slug: spec.Slug, Name: spec.Name, Distribution: spec.Distribution, Description: spec.Description,
-		Kind: "distribution", Aliases: slices.Clone(spec.Aliases), CreatedAt: time.Now().UTC().Truncate(time.Second),
+		Kind: "distribution", Aliases: append([]string{}, spec.Aliases...), CreatedAt: time.Now().UTC().Truncate(time.Second),
 	}
 	if image.Name == "" {
 		image.Name = spec.Slug

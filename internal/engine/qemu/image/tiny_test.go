@@ -91,7 +91,7 @@ func TestTinyObeysItsHost(t *testing.T) {
 	g.start()
 	g.ssh("true")
 	agent := qmp.NewAgent(qmp.Unix(g.dir, "agent"))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), g.patience)
 	defer cancel()
 	if err := g.until(func() error { return agent.Ping(ctx) }); err != nil {
 		t.Fatal(err)
