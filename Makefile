@@ -1,6 +1,7 @@
 # make run    build the server and serve on http://127.0.0.1:7480 (ARGS='--flag value' are passed on)
 # make test   run every test, PostgreSQL included (PKG=./internal/store TESTFLAGS='-run Name' narrow it down)
 # make test-clients  drive the built binary with the clients that people use
+# make test-debian  build an image of Debian and start it: minutes, most of them once
 # make fuzz   send what no test thought of for FUZZTIME, 20s by default (FUZZ_COVERAGE=on: guided by coverage, for longer runs)
 # make lint   check the formatting and what the linters find
 # make bench  measure the built binary, each figure beside a yardstick of the same run (ARGS are passed on)
@@ -15,7 +16,7 @@ LDFLAGS := -s -w -X github.com/cistern-cloud/cistern/internal/cli.version=$(VERS
 # Go's own stamp fails in a checkout that someone else owns, as in many containers; the version is stamped above.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
-.PHONY: build run test test-clients fuzz lint bench bench-qemu clean
+.PHONY: build run test test-clients test-debian fuzz lint bench bench-qemu clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cistern ./cmd/cistern
@@ -33,6 +34,9 @@ endif
 test-clients:
 	@RACE=off scripts/with-clients scripts/test $(TESTFLAGS) ./test/clients
 	@RACE=off scripts/test $(TESTFLAGS) -run Godo ./internal/api
+
+test-debian:
+	@CISTERN_TEST_DEBIAN=on RACE=off scripts/with-qemu scripts/test $(TESTFLAGS) -run Debian ./internal/engine/qemu/image
 
 fuzz:
 	@scripts/fuzz

@@ -3,8 +3,12 @@ package image
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +22,10 @@ type recipe struct {
 	Spec
 	// tools are the programs that it needs, each with Debian's package.
 	tools map[string]string
-	build func(ctx context.Context, b *builder) error
+	// files and contents are what it is made of, but for Debian's packages.
+	files    embed.FS
+	contents []any
+	build    func(ctx context.Context, b *builder) error
 }
 
 // Recipes are the slugs of the images that can be built.
@@ -31,6 +38,28 @@ func Recipes() []string {
 }
 
 func recipes() []recipe { return []recipe{tiny(), debian12()} }
+
+// Fingerprint tells one way of making the image of a recipe from another. It is
+// empty if there is no such recipe.
+func Fingerprint(name string) string {
+	all := recipes()
+	i := slices.IndexFunc(all, func(r recipe) bool { return r.answersTo(name) })
+	if i < 0 {
+		return ""
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, all[i].contents...)
+	_ = fs.WalkDir(all[i].files, ".", func(name string, d fs.DirEntry, err error) error { // what is embedded can be read
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := all[i].files.ReadFile(name)
+		fmt.Fprintln(sum, name, len(data))
+		_, _ = sum.Write(data) // it cannot fail
+		return err
+	})
+	return hex.EncodeToString(sum.Sum(nil))[:12]
+}
 
 // Build makes the image of a recipe from Debian's packages: without root, and
 // without mounting anything. It tells each step as it begins.

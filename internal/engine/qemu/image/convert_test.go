@@ -124,7 +124,6 @@ func TestConvertRefuses(t *testing.T) {
 	make("plain", "-f", "qcow2")
 	l.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "secret", "-F", "raw", "backing")
 	make("data", "-f", "qcow2", "-o", "data_file=secret.data,data_file_raw=on")
-	make("luks", "-f", "qcow2", "--object", "secret,id=s,data=pass", "-o", "encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s")
 	make("flat", "-f", "vmdk", "-o", "subformat=monolithicFlat")
 	l.run("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=twoGbMaxExtentSparse", "raw", "parts")
 	make("vmdk", "-f", "vmdk")
@@ -166,7 +165,7 @@ func TestConvertRefuses(t *testing.T) {
 	for name, want := range map[string]string{
 		"version": "qcow version 1", "backing": "builds on a backing file; flatten it with qemu-img convert -O qcow2",
 		"data": "has its data in another file", "external": "has its data in another file", "named": "names another file",
-		"corrupt": "qemu-img check -r all", "unknown": "features that are not known", "luks": "encrypted", "crypted": "encrypted",
+		"corrupt": "qemu-img check -r all", "unknown": "features that are not known", "crypted": "encrypted",
 		"huge": "is of 1 PiB, and may have 2 TiB at the most", "empty": "has no size", "cut": "cut off",
 		"flat": "only the description of a VMDK", "parts": "only the description of a VMDK", "descriptor": "none of a single file",
 		"elsewhere": "none of a single file", "vast": "may have 2 TiB", "child": "builds on another file", "hinted": "builds on another file",

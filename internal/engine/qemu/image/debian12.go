@@ -26,7 +26,7 @@ const (
 )
 
 var debianPackages = []string{
-	"linux-image-cloud-amd64", "systemd-sysv", "systemd-resolved", "dbus", "udev", "cloud-init", "cloud-guest-utils", "fdisk", "parted",
+	"linux-image-cloud-amd64", "systemd-sysv", "ifupdown", "systemd-resolved", "dbus", "udev", "cloud-init", "cloud-guest-utils", "fdisk", "parted",
 	"openssh-server", "qemu-guest-agent", "e2fsprogs", "xfsprogs", "ca-certificates", "curl", "iproute2", "iputils-ping", "netbase", "sudo",
 	"nano", "less", "procps", "kmod", "gpg", "apt-utils",
 }
@@ -41,7 +41,9 @@ func debian12() recipe {
 			"apt-get": "apt", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "fakeroot": "fakeroot", "tar": "tar", "qemu-img": "qemu-utils",
 			"grub-mkimage": "grub-common",
 		},
-		build: buildDebian12,
+		files:    debianFiles,
+		contents: []any{debianPackages, debianDiskSize},
+		build:    buildDebian12,
 	}
 }
 

@@ -3,9 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,24 +59,10 @@ func tiny() recipe {
 		tools: map[string]string{
 			"apt-get": "apt", "apt-cache": "apt", "dpkg-deb": "dpkg", "mke2fs": "e2fsprogs", "debugfs": "e2fsprogs", "qemu-img": "qemu-utils",
 		},
-		build: buildTiny,
+		files:    tinyFiles,
+		contents: []any{tinyPackages, tinyPrograms, tinyModules, tinyLinks, tinyDiskSize, tinyCmdline},
+		build:    buildTiny,
 	}
-}
-
-// TinyRecipe tells one way of making the tiny image from another.
-func TinyRecipe() string {
-	sum := sha256.New()
-	fmt.Fprintln(sum, tinyPackages, tinyPrograms, tinyModules, tinyLinks, tinyDiskSize, tinyCmdline)
-	_ = fs.WalkDir(tinyFiles, ".", func(name string, d fs.DirEntry, err error) error { // what is embedded can be read
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := tinyFiles.ReadFile(name)
-		fmt.Fprintln(sum, name, len(data))
-		_, _ = sum.Write(data) // it cannot fail
-		return err
-	})
-	return hex.EncodeToString(sum.Sum(nil))[:12]
 }
 
 func buildTiny(ctx context.Context, b *builder) error {
