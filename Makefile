@@ -1,4 +1,5 @@
 # make run    build the server and serve on http://127.0.0.1:7480 (ARGS='--flag value' are passed on)
+# make run-qemu   serve real machines with one Droplet, and say how to log in (QEMU_DATA names the folder)
 # make test   run every test, PostgreSQL included (PKG=./internal/store TESTFLAGS='-run Name' narrow it down)
 # make test-clients  drive the built binary with the clients that people use
 # make test-debian  build an image of Debian and start it: minutes, most of them once
@@ -16,7 +17,7 @@ LDFLAGS := -s -w -X github.com/cistern-cloud/cistern/internal/cli.version=$(VERS
 # Go's own stamp fails in a checkout that someone else owns, as in many containers; the version is stamped above.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
-.PHONY: build run test test-clients test-debian fuzz lint bench bench-qemu clean
+.PHONY: build run run-qemu test test-clients test-debian fuzz lint bench bench-qemu clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cistern ./cmd/cistern
@@ -24,6 +25,9 @@ build:
 
 run: build
 	./bin/cistern serve $(ARGS)
+
+run-qemu: build
+	@scripts/with-qemu scripts/run-qemu $(ARGS)
 
 test:
 	@scripts/with-postgres scripts/with-clients scripts/with-qemu scripts/test $(TESTFLAGS) $(PKG)
