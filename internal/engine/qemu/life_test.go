@@ -214,8 +214,8 @@ func TestMachinesRunUnprivileged(t *testing.T) {
 	}
 }
 
-// A rule that the network cannot keep is said to be so, and the rules that were
-// kept stay.
+// A firewall that the network cannot keep is said to be so, and takes the place of
+// the one before as far as it can be kept.
 func TestFirewallThatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -227,7 +227,7 @@ func TestFirewallThatCannotBeKept(t *testing.T) {
 	if !engine.IsFinal(err) {
 		t.Errorf("got %v, want a final error", err)
 	}
-	if kept := l.record("1").Firewall; kept.Version != 0 {
+	if kept := l.record("1").Firewall; kept.Version != 2 {
 		t.Errorf("it has %+v", kept)
 	}
 }

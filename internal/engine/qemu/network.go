@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -26,17 +27,21 @@ func (e *Engine) ApplyNetwork(ctx context.Context, w engine.Work, ref engine.Ref
 }
 
 // ApplyFirewall makes what may pass to and from a machine what is described,
-// unless it has a newer description. What the network cannot keep is refused.
+// unless it has a newer description. Where the network cannot keep all of it, it
+// keeps what it can, which lets less pass and not more, and the call fails.
 func (e *Engine) ApplyFirewall(ctx context.Context, w engine.Work, ref engine.Ref, firewall engine.Firewall) (engine.Progress, error) {
 	return e.do(ctx, e.change(w, ref.ID, func(ctx context.Context, j *job, m *machine) error {
 		if firewall.Version < m.Firewall.Version {
 			return nil
 		}
-		if err := e.Network.Check(firewall); err != nil {
-			return err
-		}
 		m.Firewall = firewall
-		return e.updateNetwork(ctx, *m)
+		refusal := e.Network.Check(firewall)
+		if refusal != nil { // which would leave the record as it was
+			if err := e.db.Write(context.WithoutCancel(ctx), m.save); err != nil {
+				return err
+			}
+		}
+		return errors.Join(refusal, e.updateNetwork(ctx, *m))
 	}))
 }
 
