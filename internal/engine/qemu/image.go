@@ -10,6 +10,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/image"
 )
 
 // ownImage is what the records hold of an account's image: a snapshot, a backup
@@ -130,12 +131,12 @@ func (e *Engine) fetch(ctx context.Context, j *job, i engine.Import) (virtual in
 			j.percent.Store(int32(min(90, 90*done/total)))
 		}
 	}
-	_ = report
-	err = errors.New("this version imports images with cistern image import only")
+	err = image.Fetch(ctx, i.URL, file, image.FetchOptions{Allow: e.ImportAllow, Progress: report})
 	if err = errors.Join(err, file.Close()); err != nil {
 		return 0, final(ctx, "The image could not be fetched", err)
 	}
-	return 0, nil
+	info, err := image.Convert(ctx, fetched, filepath.Join(dir, diskFile), image.DefaultLimits())
+	return info.VirtualSize, final(ctx, "The image could not be read", err)
 }
 
 // final explains why work on something of a user's failed. It is not tried

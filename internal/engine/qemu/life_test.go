@@ -173,6 +173,7 @@ func TestMachinesRunUnprivileged(t *testing.T) {
 	}
 	t.Parallel()
 	l := newLab(t, func(o *Options) {
+		o.ImportAllow = loopback
 		o.User = &User{UID: 65534, GID: 65534}
 		for dir := o.Dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 			_ = os.Chmod(dir, 0o711) // as the folders of a server are
@@ -193,6 +194,7 @@ func TestMachinesRunUnprivileged(t *testing.T) {
 		t.Errorf("its folder is %v, %v", folder, err)
 	}
 
+	url := l.serveImages()
 	v := engine.Volume{Ref: ref("v"), Region: "nyc3", SizeGigabytes: 1, FilesystemType: "ext4"}
 	for _, call := range []func(w engine.Work) (engine.Progress, error){
 		func(w engine.Work) (engine.Progress, error) { return l.CreateVolume(t.Context(), w, v) },
@@ -208,6 +210,9 @@ func TestMachinesRunUnprivileged(t *testing.T) {
 		},
 		func(w engine.Work) (engine.Progress, error) {
 			return l.SnapshotVolume(t.Context(), w, ref("v"), ref("t"))
+		},
+		func(w engine.Work) (engine.Progress, error) {
+			return l.ImportImage(t.Context(), w, engine.Import{Ref: ref("imported"), URL: url, Region: "nyc3"})
 		},
 	} {
 		l.must(call)

@@ -156,20 +156,23 @@ func (l *lab) runs(id string, want bool) {
 	}
 }
 
+// loopback is where images come from in tests.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+// serveImages serves the lab's images, and returns the URL of a disk.
+func (l *lab) serveImages() string {
+	web := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(filepath.Dir(l.Dir), "images"))))
+	l.Cleanup(web.Close)
+	return web.URL + "/tiny/disk.qcow2"
+}
+
 func TestConformance(t *testing.T) {
 	enginetest.Run(t, func(t *testing.T) enginetest.Harness {
-		switch t.Name() {
-		case "TestConformance/image/import", "TestConformance/image/transfer", "TestConformance/key/repeated":
-			t.Skip("the image package does not fetch images yet")
-		}
-		loopback := netip.MustParsePrefix("127.0.0.0/8")
-		l := newLab(t, func(o *Options) { o.ImportAllow = []netip.Prefix{loopback} })
-		web := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(l.Dir))))
-		t.Cleanup(web.Close)
+		l := newLab(t, func(o *Options) { o.ImportAllow = loopback })
 		like := l.machine("")
 		like.Ref = engine.Ref{}
 		return enginetest.Harness{
-			Engine: l.Engine, Machine: like, ImageURL: web.URL + "/images/tiny/disk.qcow2",
+			Engine: l.Engine, Machine: like, ImageURL: l.serveImages(),
 			Reopen: func() engine.Engine { l.reopen(); return l.Engine },
 		}
 	})
