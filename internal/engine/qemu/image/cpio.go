@@ -1,8 +1,12 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 )
 
 // cpioWriter writes the archive that a kernel unpacks as its first file system:
@@ -27,6 +31,26 @@ func (c *cpioWriter) file(name string, m int, b []byte) { c.add(name, cpioFile|m
 func (c *cpioWriter) link(name, to string)              { c.add(name, cpioLink|0o777, []byte(to), 0, 0) }
 func (c *cpioWriter) device(name string, major, minor int) {
 	c.add(name, cpioCharDev|0o600, nil, major, minor)
+}
+
+// tree adds the folders and files within a folder.
+func (c *cpioWriter) tree(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		name, relErr := filepath.Rel(root, path)
+		if err != nil || relErr != nil || name == "." {
+			return errors.Join(err, relErr)
+		}
+		if d.IsDir() {
+			c.folder(name)
+			return c.err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		c.file(name, 0o755, data)
+		return c.err
+	})
 }
 
 // add writes one entry. The first error stays, and ends all.

@@ -26,7 +26,7 @@ const (
 )
 
 var debianPackages = []string{
-	"linux-image-cloud-amd64", "systemd-sysv", "ifupdown", "systemd-resolved", "dbus", "udev", "cloud-init", "cloud-guest-utils", "fdisk", "parted",
+	"linux-image-cloud-amd64", "systemd-sysv", "ifupdown", "resolvconf", "dbus", "udev", "cloud-init", "cloud-guest-utils", "fdisk", "parted",
 	"openssh-server", "qemu-guest-agent", "e2fsprogs", "xfsprogs", "ca-certificates", "curl", "iproute2", "iputils-ping", "netbase", "sudo",
 	"nano", "less", "procps", "kmod", "gpg", "apt-utils",
 }

@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -91,7 +88,7 @@ func buildTiny(ctx context.Context, b *builder) error {
 	if err := b.tinyDisk(ctx); err != nil {
 		return err
 	}
-	if err := b.tinyInitrd(files, all); err != nil {
+	if err := b.tinyInitrd(files, version, all); err != nil {
 		return err
 	}
 	b.image.Kernel, b.image.Cmdline = true, tinyCmdline
@@ -183,13 +180,12 @@ func (b *builder) tinyDisk(ctx context.Context) error {
 
 // tinyInitrd makes the first file system. It is not compressed: taking it apart
 // costs an emulated processor more than reading it.
-func (b *builder) tinyInitrd(files string, all modules) error {
-	order, err := all.withNeeded(tinyBoot...)
-	if err != nil {
+func (b *builder) tinyInitrd(files, version string, all modules) error {
+	root := b.path("initrd")
+	if err := all.install(root, version, tinyBoot...); err != nil {
 		return err
 	}
-	busybox, err := findIn(files, programFolders, "busybox")
-	if err != nil {
+	if err := installBusybox(files, root); err != nil {
 		return err
 	}
 	init, err := tinyFiles.ReadFile("tiny/init")
@@ -202,23 +198,24 @@ func (b *builder) tinyInitrd(files string, all modules) error {
 	}
 	defer out.Close()
 	c := &cpioWriter{w: out}
-	for _, folder := range []string{"bin", "dev", "proc", "sys", "root", "modules"} {
+	for _, folder := range []string{"dev", "proc", "sys", "root"} {
 		c.folder(folder)
 	}
 	c.device("dev/console", 5, 1)
 	c.file("init", 0o755, init)
+	c.link("sbin", "bin")
+	c.file("modules", 0o644, []byte(strings.Join(tinyBoot, " ")+"\n"))
+	if err := c.tree(root); err != nil {
+		return err
+	}
 	c.link("bin/sh", "busybox")
-	c.file("modules/order", 0o644, []byte(strings.Join(order, "\n")+"\n"))
-	contents := map[string]string{"bin/busybox": busybox}
-	for _, name := range order {
-		contents[path.Join("modules", name+".ko")] = all[name]
-	}
-	for _, name := range slices.Sorted(maps.Keys(contents)) {
-		data, err := os.ReadFile(contents[name])
-		if err != nil {
-			return err
-		}
-		c.file(name, 0o755, data)
-	}
 	return errors.Join(c.close(), out.Close())
+}
+
+func installBusybox(files, root string) error {
+	busybox, err := findIn(files, programFolders, "busybox")
+	if err != nil {
+		return err
+	}
+	return copyFile(busybox, filepath.Join(root, "bin/busybox"), 0o755)
 }

@@ -37,7 +37,9 @@ function value(path, key, n) {
 			sub(/^[ \t\r\n,]+/, "", text)
 		}
 		next_token()
-	} else
+	} else if (path ~ /^(user|vendor)_data$/) # they have documents of their own
+		print path "=" (length(token) > 2 ? "yes" : "")
+	else
 		print path "=" plain(token)
 }
 { text = text $0 "\n" }
