@@ -22,11 +22,23 @@ func WithAccounts(ctx context.Context, s Storage, f func(Accounts) error) error 
 }
 
 func withStore(ctx context.Context, s Storage, f func(*store.DB) error) error {
+	return withOpened(ctx, s, func(*opened) error { return nil }, f)
+}
+
+// withSimulated is withStore for what real machines cannot be asked.
+func withSimulated(ctx context.Context, s Storage, what string, f func(*store.DB) error) error {
+	return withOpened(ctx, s, func(o *opened) error { return o.refuseReal(what) }, f)
+}
+
+func withOpened(ctx context.Context, s Storage, check func(*opened) error, f func(*store.DB) error) error {
 	o, err := openBeside(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
+	if err := check(o); err != nil {
+		return err
+	}
 	n, err := pending(ctx, o.db)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Storage, err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/internal/api"
 	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
 	"github.com/cistern-cloud/cistern/internal/engine/sim"
 )
 
@@ -35,10 +36,11 @@ type Config struct {
 	InsecureHTTP bool
 	// TLS is "auto" for a certificate that the server makes; TLSCert and TLSKey
 	// are the files of one that there is. All empty is plain HTTP.
-	TLS       string
-	TLSCert   string
-	TLSKey    string
-	Engine    string
+	TLS     string
+	TLSCert string
+	TLSKey  string
+	Engine  string
+	Real
 	Token     string
 	PublicURL string
 	// Seed is a file of cistern state export that an ephemeral server starts with.
@@ -121,6 +123,7 @@ func (s Storage) String() string {
 type settings struct {
 	Config
 	catalog cloud.Catalog
+	real    realSettings
 	latency sim.Latency
 	limit   api.RateLimit
 	keep    time.Duration // of actions and destroys; 0 is for ever
@@ -138,8 +141,8 @@ func (c Config) check() (s settings, err error) {
 	if err := c.checkListen(); err != nil {
 		return s, err
 	}
-	if c.Engine != "sim" {
-		return s, fmt.Errorf("--engine %s: this version has the engine sim only", c.Engine)
+	if s.real, err = c.checkEngine(host.Root()); err != nil {
+		return s, err
 	}
 	if s.limit, err = c.rateLimit(); err != nil {
 		return s, err

@@ -16,7 +16,6 @@ import (
 	"github.com/cistern-cloud/cistern/internal/api"
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/control"
-	"github.com/cistern-cloud/cistern/internal/engine/sim"
 	"github.com/cistern-cloud/cistern/internal/store"
 )
 
@@ -47,6 +46,10 @@ type Started struct {
 	// itself, and Fingerprint the SHA-256 of whichever it shows.
 	Certificate string
 	Fingerprint string
+	// Region, Size and Image are what a first Droplet can be made with, and
+	// NoImages says that there is none to make it from.
+	Region, Size, Image string
+	NoImages            bool
 }
 
 // server is everything that runs.
@@ -59,6 +62,8 @@ type server struct {
 	metrics *metrics
 
 	readyFile *readyFile
+	// closeEngine ends what the engine does in this process; nil before it is open.
+	closeEngine func() error
 }
 
 // Serve runs a server until ctx ends, then stops it in order. It calls started
@@ -69,21 +74,31 @@ func Serve(ctx context.Context, c Config, logs io.Writer, started func(Started))
 		return err
 	}
 	if !c.Embedded {
-		syscall.Umask(0o077) // whatever is written is the owner's alone
+		syscall.Umask(s.umask())
 	}
 	srv := &server{settings: s, log: newLog(s, logs), metrics: newMetrics()}
 	if srv.readyFile, err = prepareReadyFile(s.ReadyFile); err != nil {
 		return err
 	}
 	defer srv.readyFile.withdraw()
-	if srv.storage, err = openToServe(ctx, s.Storage); err != nil {
+	if srv.storage, err = openToServe(ctx, s.Storage, s.Engine); err != nil {
 		return err
 	}
 	defer srv.storage.Close()
+	defer srv.shut()
 	if err := srv.open(ctx); err != nil {
 		return err
 	}
 	return srv.run(ctx, started)
+}
+
+// umask keeps whatever is written to its owner. Only who runs the machines, where
+// that is somebody else, can go through folders.
+func (s settings) umask() int {
+	if s.real.vmUser != nil {
+		return 0o066
+	}
+	return 0o077
 }
 
 func newLog(s settings, logs io.Writer) *slog.Logger {
@@ -97,17 +112,43 @@ func newLog(s settings, logs io.Writer) *slog.Logger {
 // open joins store, engine and control plane.
 func (s *server) open(ctx context.Context) error {
 	s.store = store.New(s.storage.db)
-	engine, err := sim.Open(ctx, s.storage.db, sim.Options{Latency: s.latency, Clock: s.storage.clock})
+	r, err := s.openEngine(ctx)
 	if err != nil {
 		return err
 	}
+	s.closeEngine = r.close
 	s.plane, err = control.New(ctx, control.Config{
-		Store: s.store, Engine: engine, Catalog: s.catalog, Log: s.log, Owner: cloud.NewUUID(),
+		Store: s.store, Engine: r.engine, Catalog: r.catalog, Offers: r.offers, Addresses: r.addresses,
+		Log: s.log, Owner: cloud.NewUUID(),
 		Alone:       s.Database == "", // the folder's lock says so
 		KeepActions: s.keep,
-		Clock:       s.storage.clock,
+		Clock:       r.clock,
 	})
 	return err
+}
+
+// example fills in what a first Droplet can be made with.
+func (s *server) example(ready *Started) {
+	if s.Engine == engineSim {
+		ready.Region, ready.Size, ready.Image = "nyc3", "s-1vcpu-1gb", "debian-12-x64"
+		return
+	}
+	c := s.plane.Offered()
+	ready.Region, ready.Size = c.Regions[0].Slug, c.Sizes[0].Slug
+	ready.NoImages = len(c.Images) == 0
+	if !ready.NoImages {
+		ready.Image = c.Images[0].Slug
+	}
+}
+
+// shut closes the engine. Its machines run on.
+func (s *server) shut() {
+	if s.closeEngine == nil {
+		return
+	}
+	if err := s.closeEngine(); err != nil {
+		s.log.Warn("close the engine", "error", err)
+	}
 }
 
 // newAPI makes the API's handler, with its metrics and those of the store.
@@ -147,6 +188,7 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 		Storage: s.storage.String(), Engine: s.Engine,
 	}
 	certificates.show(&ready)
+	s.example(&ready)
 	if ready.Token, ready.TokenFile, err = s.firstAccount(ctx); err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func chosen(ctx context.Context, db *store.DB, account int64) (int64, error) {
 // ExportState writes what an account has, as it is at one instant. Account 0 is
 // the first.
 func ExportState(ctx context.Context, s Storage, account int64, w io.Writer) error {
-	return withStore(ctx, s, func(db *store.DB) error {
+	return withSimulated(ctx, s, "state export", func(db *store.DB) error {
 		account, err := chosen(ctx, db, account)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func ImportState(ctx context.Context, s Storage, account int64, r io.Reader) (Im
 		return Imported{}, err
 	}
 	done := Imported{Rows: map[string]int{}}
-	return done, withStore(ctx, s, func(db *store.DB) error {
+	return done, withSimulated(ctx, s, "state import", func(db *store.DB) error {
 		if done.Account, err = chosen(ctx, db, account); err != nil {
 			return err
 		}

@@ -48,8 +48,8 @@ func (o *opened) Close() error {
 }
 
 // openToServe opens the storage for a server: alone in its folder, made if it
-// is not there, its schema up to date.
-func openToServe(ctx context.Context, s Storage) (*opened, error) {
+// is not there, its schema up to date, and of one engine.
+func openToServe(ctx context.Context, s Storage, engine string) (*opened, error) {
 	o := newOpened(s)
 	var err error
 	switch {
@@ -62,6 +62,10 @@ func openToServe(ctx context.Context, s Storage) (*opened, error) {
 		o.folder = DefaultData()
 	default:
 		if o.release, err = lockFolder(s.Data); err != nil {
+			return nil, err
+		}
+		if err := claim(s.Data, engine); err != nil {
+			o.release()
 			return nil, err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 func TestSecondServerIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	o, _ := opening(t, Storage{Data: dir})
-	_, err := openToServe(t.Context(), Storage{Data: dir})
+	_, err := openToServe(t.Context(), Storage{Data: dir}, engineSim)
 	if err == nil || !strings.Contains(err.Error(), "serves "+dir+"; stop it, or use another folder with --data") {
 		t.Errorf("two servers on one folder: %v", err)
 	}
@@ -33,7 +33,7 @@ func TestDataFolderThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{file, filepath.Join(file, "below")} {
-		if _, err := openToServe(t.Context(), Storage{Data: dir}); err == nil || !strings.HasPrefix(err.Error(), "--data: ") {
+		if _, err := openToServe(t.Context(), Storage{Data: dir}, engineSim); err == nil || !strings.HasPrefix(err.Error(), "--data: ") {
 			t.Errorf("--data %s: %v", dir, err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestSchemas(t *testing.T) {
 		}
 		makeNewer(t, s)
 		serve := func(ctx context.Context) error {
-			o, err := openToServe(ctx, s)
+			o, err := openToServe(ctx, s, engineSim)
 			if err == nil {
 				o.Close()
 			}

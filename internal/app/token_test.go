@@ -16,7 +16,7 @@ import (
 // opening is storage and its accounts, as a server has them when it starts.
 func opening(t *testing.T, s Storage) (*opened, control.Accounts) {
 	t.Helper()
-	o, err := openToServe(t.Context(), s)
+	o, err := openToServe(t.Context(), s, engineSim)
 	if err != nil {
 		t.Fatal(err)
 	}

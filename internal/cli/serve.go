@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,16 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.TLS, "tls", "", "auto: encrypt with a certificate that the server makes for itself")
 	flags.StringVar(&c.TLSCert, "tls-cert", "", "PEM file of a certificate to encrypt with, and of those that sign it")
 	flags.StringVar(&c.TLSKey, "tls-key", "", "PEM file of the certificate's private key")
-	flags.StringVar(&c.Engine, "engine", "sim", "what runs the machines: sim")
+	flags.StringVar(&c.Engine, "engine", "sim", "what runs the machines: sim for simulated ones, qemu for real ones on this host")
+	flags.StringVar(&c.Network, "network", "user", "network of real machines: user, or routed as root")
+	flags.StringVar(&c.Accel, "accel", "auto", "how real machines run: auto, kvm or tcg")
+	flags.StringVar(&c.VMUser, "vm-user", "", "user that real machines run as where the server is root (default cistern-vm, else nobody)")
+	flags.StringSliceVar(&c.ImportAllow, "import-allow", nil, "range of addresses that images may be fetched from although it is not public; may be repeated")
+	flags.StringSliceVar(&c.RegionAliases, "region-alias", nil, "another name for the region of real machines, such as nyc3=local1; may be repeated")
+	flags.StringVar(&c.PublicPool, "public-pool", "", "with --network routed: range of Droplets' public addresses (default 198.18.0.0/16)")
+	flags.StringVar(&c.ReservedPool, "reserved-pool", "", "with --network routed: range of reserved IPs (default 198.19.0.0/16)")
+	flags.StringVar(&c.IPv6Pool, "ipv6-pool", "", "with --network routed: prefix of IPv6 addresses (default: none)")
+	flags.StringVar(&c.Uplink, "uplink", "", "with --network routed: interface to the world (default: that of the default route)")
 	flags.StringVar(&c.Token, "token", "", "the first account's token, made if it is not there")
 	flags.StringVar(&c.PublicURL, "public-url", "", "where clients reach the server, for the links in answers")
 	flags.StringVar(&c.Seed, "seed", "", "with --ephemeral: start with what is in a file of cistern state export")
@@ -90,9 +100,12 @@ func welcome(w io.Writer, s app.Started) {
 
   curl -X POST "$DIGITALOCEAN_API_URL/v2/droplets" \
     -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" -H "Content-Type: application/json" \
-    -d '{"name":"web-1","region":"nyc3","size":"s-1vcpu-1gb","image":"debian-12-x64"}'
+    -d '{"name":"web-1","region":"%s","size":"%s","image":"%s"}'
 
-`, trust(w, s), url, token)
+`, trust(w, s), url, token, cmp.Or(s.Region, "nyc3"), cmp.Or(s.Size, "s-1vcpu-1gb"), cmp.Or(s.Image, "debian-12-x64"))
+	if s.NoImages {
+		fmt.Fprint(w, "There are no images yet; make one while the server runs: cistern image build tiny\n\n")
+	}
 }
 
 // trust shows what an encrypted server is known by, and returns the line that

@@ -96,6 +96,9 @@ func (p Pool) Overlaps(q Pool) bool {
 // IsReal reports whether the addresses are not those of a simulation.
 func (p Pool) IsReal() bool { return p.first != 0 }
 
+// IsLoopback reports whether the addresses lead no further than the host.
+func (p Pool) IsLoopback() bool { return p.base>>24 == 127 }
+
 // Network is the network that machines with addresses of the pool are in. It is
 // kept with each, as they stay what they are when the pool changes; it is empty
 // where an address tells it by itself.

@@ -30,6 +30,9 @@ type offered struct {
 // must not be changed; as long as it is the same pointer, so is what it says.
 func (p *Plane) Catalog() *cloud.Catalog { return p.offered.Load().catalog }
 
+// Offered is the catalogue as it was set last, with its images.
+func (p *Plane) Offered() cloud.Catalog { return p.offered.Load().from }
+
 // SetCatalog makes the catalogue the given one. What is lacking in it is offered
 // no more, and stays for what uses it.
 func (p *Plane) SetCatalog(ctx context.Context, c cloud.Catalog) error {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -154,6 +155,18 @@ func TestIdleMachinesDoNothing(t *testing.T) {
 		for range 3 {
 			if wait, err := c.plane.machines.step(c.Context()); err != nil || wait != machinesEvery {
 				c.Errorf("with nothing to do: %s, %v", wait, err)
+			}
+		}
+	})
+}
+
+// A machine's tags are known by its ID alone, as the engine asks for them.
+func TestMachineTags(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		d := c.createWith("web", func(n *NewDroplets) { n.Tags = []string{"web", "prod"} })
+		for id, want := range map[string]string{cloud.FormatID(d.ID): "[prod web]", "7": "[]"} {
+			if tags, err := c.store.MachineTags(c.Context(), id); err != nil || fmt.Sprint(tags) != want {
+				c.Errorf("the tags of %s are %v, %v", id, tags, err)
 			}
 		}
 	})

@@ -26,8 +26,25 @@ func checkPools(tx *store.Tx, a cloud.Addresses) error {
 		return fmt.Errorf("the public pool %s has the reserved IP %s in it; delete that first, or use another pool", a.Droplets.Network(), ip)
 	}
 	ip, err = tx.TakenPublicHost(a.Reserved.Places())
-	if err == nil && ip != "" {
+	if err == nil && ip == "" {
+		return checkNetwork(tx, a)
+	}
+	if err == nil {
 		err = fmt.Errorf("the reserved pool %s has %s in it, which is a Droplet's own; destroy that first, or use another pool", a.Reserved.Network(), ip)
 	}
 	return err
+}
+
+// checkNetwork refuses loopback addresses on a network that routes, and others on
+// one of loopback addresses: they lead nowhere there.
+func checkNetwork(tx *store.Tx, a cloud.Addresses) error {
+	loopback := a.Droplets.IsLoopback()
+	ip, err := tx.PublicIPv4Where(!loopback)
+	if err != nil || ip == "" {
+		return err
+	}
+	if loopback {
+		return fmt.Errorf("a Droplet has the address %s, which is of a routed network; serve with that, or destroy the Droplet first", ip)
+	}
+	return fmt.Errorf("a Droplet has the address %s, which is of the network for users who are not root; serve with that, or destroy the Droplet first", ip)
 }

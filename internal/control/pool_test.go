@@ -127,6 +127,7 @@ func TestPoolsThatMeet(t *testing.T) {
 		}{
 			{pools(c, "203.0.113.0/24", "203.0.113.32/28", ""), "the public pool 203.0.113.0/24 and the reserved pool 203.0.113.32/28 have addresses in common"},
 			{pools(c, "203.0.113.32/28", "203.0.113.64/28", ""), "the public pool 203.0.113.32/28 has the reserved IP 203.0.113.34 in it; delete that first, or use another pool"},
+			{pools(c, "127.100.0.0/16", "127.101.0.0/16", ""), "a Droplet has the address 203.0.113.2, which is of a routed network; serve with that, or destroy the Droplet first"},
 			{pools(c, "203.0.113.64/28", "203.0.113.0/28", ""), "the reserved pool 203.0.113.0/28 has 203.0.113.2 in it, which is a Droplet's own; destroy that first, or use another pool"},
 		} {
 			config.Addresses = a.pools

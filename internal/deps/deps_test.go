@@ -67,7 +67,8 @@ var layers = []layer{
 	{
 		pkg: "internal/app",
 		may: []string{
-			"internal/cloud", "internal/engine", "internal/engine/sim", "internal/engine/qemu", "internal/engine/qemu/host", "internal/engine/qemu/image", "internal/engine/qemu/routed", "internal/engine/incus",
+			"internal/cloud", "internal/engine", "internal/engine/sim", "internal/engine/qemu", "internal/engine/incus",
+			"internal/engine/qemu/host", "internal/engine/qemu/image", "internal/engine/qemu/routed", "internal/engine/qemu/usernet", "internal/engine/qemu/vnet",
 			"internal/database", "internal/store", "internal/op", "internal/control", "internal/api", "internal/web",
 		},
 		why: "it joins everything below the commands, and is the one place that knows which engines exist",

@@ -29,6 +29,17 @@ func (tx *Tx) TakenPublicHost(first, end int64) (string, error) {
 	return tx.takenPlace(`droplets`, `public_host`, `public_ipv4`, first, end)
 }
 
+// PublicIPv4Where reads the address of any Droplet whose address is one of
+// loopback, or is none; empty where there is none such.
+func (tx *Tx) PublicIPv4Where(loopback bool) (string, error) {
+	found, err := database.All(tx.t, database.Value[string], `SELECT public_ipv4 FROM droplets
+		WHERE public_ipv4 <> '' AND (public_ipv4 LIKE '127.%') = $1 ORDER BY id LIMIT 1`, loopback)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return found[0], nil
+}
+
 // TakenReservedHost reads the first reserved IP at some places of their pool.
 func (tx *Tx) TakenReservedHost(first, end int64) (string, error) {
 	return tx.takenPlace(`reserved_ips`, `host`, `ip`, first, end)

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/database"
 )
@@ -40,4 +42,14 @@ func (tx *Tx) LockPowerRow(droplet int64) (PowerRow, error) {
 func (tx *Tx) AllDropletIDs(after int64, most int) ([]int64, error) {
 	return database.All(tx.t, database.Value[int64],
 		`SELECT id FROM droplets WHERE id > $1 ORDER BY id LIMIT $2`, after, int64(most))
+}
+
+// MachineTags reads the tags of the Droplet whose machine has an ID.
+func (db *DB) MachineTags(ctx context.Context, id string) (tags []string, err error) {
+	err = db.Read(ctx, func(tx *Tx) error {
+		tags, err = database.All(tx.t, database.Value[string],
+			`SELECT name FROM tagged WHERE kind = $1 AND resource_id = $2 ORDER BY name`, string(cloud.KindDroplet), id)
+		return err
+	})
+	return tags, err
 }

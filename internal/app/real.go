@@ -1,0 +1,235 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/user"
+	"strconv"
+
+	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
+)
+
+// Names of engines and networks, as the flags have them.
+const (
+	engineSim     = "sim"
+	engineQEMU    = "qemu"
+	networkUser   = "user"
+	networkRouted = "routed"
+)
+
+// Real are the flags of engines with real machines.
+type Real struct {
+	// Network is "user" or "routed", and Accel "auto", "kvm" or "tcg".
+	Network, Accel string
+	// VMUser is who machines run as where the server is root.
+	VMUser string
+	// ImportAllow are networks that images may be fetched from although they are
+	// not public.
+	ImportAllow []string
+	// RegionAliases are such as "nyc3=local1".
+	RegionAliases []string
+	// The pools of a routed network are CIDRs; Uplink is the interface that leads
+	// to the world.
+	PublicPool, ReservedPool, IPv6Pool, Uplink string
+}
+
+// defaultVMUser is who machines run as unless somebody else is named: whoever
+// has made a user for it, and else the one that every system has.
+var defaultVMUsers = []string{"cistern-vm", "nobody"}
+
+// The pools of networks where none are named. Those of a routed network are
+// private addresses, which reach the world through the host's own.
+var defaultPools = map[string][2]string{
+	networkUser:   {"127.100.0.0/16", "127.101.0.0/16"},
+	networkRouted: {"198.18.0.0/16", "198.19.0.0/16"},
+}
+
+// realSettings is a Real that was read and found good.
+type realSettings struct {
+	// public, reserved and ipv6 are the pools, and addresses the same for the
+	// cloud.
+	public, reserved, ipv6 netip.Prefix
+	addresses              cloud.Addresses
+	importAllow            []netip.Prefix
+	aliases                []string
+	vmUser                 *vmUser // nil leaves machines to whoever serves
+}
+
+// vmUser is a user that machines run as.
+type vmUser struct {
+	name     string
+	uid, gid uint32
+}
+
+// given are the flags that only real machines take and that have no default.
+func (r Real) given() string {
+	for _, flag := range []struct {
+		name string
+		is   bool
+	}{
+		{"--vm-user", r.VMUser != ""}, {"--import-allow", len(r.ImportAllow) > 0}, {"--region-alias", len(r.RegionAliases) > 0},
+		{"--public-pool", r.PublicPool != ""}, {"--reserved-pool", r.ReservedPool != ""}, {"--ipv6-pool", r.IPv6Pool != ""},
+		{"--uplink", r.Uplink != ""},
+	} {
+		if flag.is {
+			return flag.name
+		}
+	}
+	return ""
+}
+
+// checkEngine refuses an engine that there is not, and flags of another one.
+func (c Config) checkEngine(root bool) (r realSettings, err error) {
+	switch c.Engine {
+	case engineSim:
+		if flag := c.given(); flag != "" {
+			return r, fmt.Errorf("%s is for --engine qemu; simulated machines have none of that", flag)
+		}
+		return r, nil
+	case engineQEMU:
+	default:
+		return r, fmt.Errorf("--engine %s: use sim or qemu", c.Engine)
+	}
+	switch {
+	case c.Ephemeral:
+		return r, errors.New("--engine qemu keeps machines, which --ephemeral would forget; use --data FOLDER")
+	case c.Database != "":
+		return r, errors.New("--engine qemu keeps machines in a folder of this host, and their state has to be beside them; use --data FOLDER in place of --database")
+	case c.Catalog != "":
+		return r, errors.New("--catalog is for --engine sim; with real machines the catalogue is what fits this host, and the images that are there")
+	case c.SimLatency != "" && c.SimLatency != "0":
+		return r, errors.New("--sim-latency is for --engine sim; real machines take the time that they take")
+	}
+	if r, err = c.Real.check(root); err != nil {
+		return r, err
+	}
+	return r, r.vmUser.reaches(c.Data)
+}
+
+func (r Real) check(root bool) (s realSettings, err error) {
+	if r.Accel != "auto" && r.Accel != host.KVM && r.Accel != host.TCG {
+		return s, fmt.Errorf("--accel %s: use auto, kvm or tcg", r.Accel)
+	}
+	if err := s.readPools(r, root); err != nil {
+		return s, err
+	}
+	for _, text := range r.RegionAliases {
+		alias, err := cloud.ParseRegionAlias(text)
+		if err != nil {
+			return s, fmt.Errorf("--region-alias %w", err)
+		}
+		s.aliases = append(s.aliases, alias)
+	}
+	for _, text := range r.ImportAllow {
+		network, err := parseNetwork(text)
+		if err != nil {
+			return s, fmt.Errorf("--import-allow %s: use a range of addresses such as 10.0.0.0/8", text)
+		}
+		s.importAllow = append(s.importAllow, network)
+	}
+	s.vmUser, err = findVMUser(r.VMUser, root)
+	return s, err
+}
+
+// readPools reads where addresses come from.
+func (s *realSettings) readPools(r Real, root bool) (err error) {
+	defaults, known := defaultPools[r.Network]
+	routedFlags := Real{PublicPool: r.PublicPool, ReservedPool: r.ReservedPool, IPv6Pool: r.IPv6Pool, Uplink: r.Uplink}.given()
+	switch {
+	case !known:
+		return fmt.Errorf("--network %s: use user or routed", r.Network)
+	case r.Network == networkUser && routedFlags != "":
+		return fmt.Errorf("%s is for --network routed; with --network user, addresses are the loopback ones of %s and %s",
+			routedFlags, defaults[0], defaults[1])
+	case r.Network == networkRouted && !root:
+		return errors.New("--network routed makes links and routes, which takes root; run cistern as root, or use --network user")
+	}
+	if s.public, s.addresses.Droplets, err = readPool("--public-pool", r.PublicPool, defaults[0]); err != nil {
+		return err
+	}
+	if s.reserved, s.addresses.Reserved, err = readPool("--reserved-pool", r.ReservedPool, defaults[1]); err != nil {
+		return err
+	}
+	if s.addresses.Droplets.Overlaps(s.addresses.Reserved) {
+		return fmt.Errorf("--public-pool %s and --reserved-pool %s have addresses in common", s.public, s.reserved)
+	}
+	if r.IPv6Pool == "" {
+		return nil
+	}
+	if s.ipv6, err = netip.ParsePrefix(r.IPv6Pool); err == nil {
+		s.addresses.IPv6, err = cloud.NewIPv6Pool(s.ipv6)
+	}
+	if err != nil {
+		return fmt.Errorf("--ipv6-pool: %w; use a prefix such as 2001:db8:1::/48", err)
+	}
+	return nil
+}
+
+func readPool(flag, text, otherwise string) (network netip.Prefix, pool cloud.Pool, err error) {
+	if text == "" {
+		text = otherwise
+	}
+	if network, err = netip.ParsePrefix(text); err == nil {
+		pool, err = cloud.NewPool(network)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w; use a range such as %s", flag, err, otherwise)
+	}
+	return network, pool, err
+}
+
+// parseNetwork reads a range, or one address as the range of itself.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	return network.Masked(), err
+}
+
+// findVMUser finds who machines run as. Only root can run them as somebody else,
+// and does not run them as itself.
+func findVMUser(name string, root bool) (*vmUser, error) {
+	switch {
+	case !root && name == "":
+		return nil, nil
+	case !root:
+		return nil, fmt.Errorf("--vm-user %s: only root can run machines as somebody else; leave it out, and they run as you", name)
+	}
+	names := defaultVMUsers
+	if name != "" {
+		names = []string{name}
+	}
+	for _, name := range names {
+		found, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, wrongUID := strconv.ParseUint(found.Uid, 10, 32)
+		gid, wrongGID := strconv.ParseUint(found.Gid, 10, 32)
+		if err := errors.Join(wrongUID, wrongGID); err != nil {
+			return nil, fmt.Errorf("--vm-user %s: %w", name, err)
+		}
+		if uid == 0 {
+			return nil, fmt.Errorf("--vm-user %s: machines do not run as root; name a user that can do nothing else", name)
+		}
+		return &vmUser{name, uint32(uid), uint32(gid)}, nil
+	}
+	return nil, fmt.Errorf("--vm-user: there is no user %s; make one with: useradd --system --shell /usr/sbin/nologin cistern-vm", names[0])
+}
+
+// reaches refuses a data folder that the user of the machines cannot get to.
+// The folder itself is opened for it later.
+func (u *vmUser) reaches(data string) error {
+	if u == nil {
+		return nil
+	}
+	closed, err := host.Closed(data)
+	if err != nil || closed == "" {
+		return err
+	}
+	return fmt.Errorf("machines run as %s, who cannot go through %s to --data %s; open it with: chmod o+x %s, or use another folder, such as /var/lib/cistern",
+		u.name, closed, data, closed)
+}
