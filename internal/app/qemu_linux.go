@@ -41,7 +41,7 @@ func (s *server) openQEMU(ctx context.Context) (r running, err error) {
 	if err != nil {
 		return r, fmt.Errorf("--network %s: %w", s.Network, err)
 	}
-	images := image.Open(filepath.Join(data, "images"))
+	images := image.Open(filepath.Join(data, imageFolder))
 	e, err := qemu.Open(ctx, qemu.Options{
 		Dir: filepath.Join(data, "qemu"), Images: images, Network: network, Region: cloud.LocalRegion, Accel: accel.Name,
 		User: s.real.vmUser.forQEMU(accel.Name), ImportAllow: s.real.importAllow, Tags: s.store.MachineTags, Log: s.log,
@@ -49,7 +49,7 @@ func (s *server) openQEMU(ctx context.Context) (r running, err error) {
 	if err != nil {
 		return r, errors.Join(err, network.Close())
 	}
-	offers := &offers{images: images, folder: filepath.Join(data, "images"), log: s.log, local: cloud.Local{
+	offers := &offers{images: images, folder: filepath.Join(data, imageFolder), log: s.log, local: cloud.Local{
 		Features: []string{"storage", "metadata", "backups"}, Aliases: s.real.aliases,
 	}}
 	if s.real.addresses.IPv6.Any() {
