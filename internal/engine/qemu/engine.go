@@ -35,8 +35,6 @@ type Options struct {
 	Region string
 	// Accel is how instructions are carried out: kvm or tcg.
 	Accel string
-	// QEMU is the emulator's program; empty finds it.
-	QEMU string
 	// User runs the machines' processes where this process is root; nil leaves
 	// them to whoever runs this.
 	User *User
@@ -111,7 +109,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 
 // prepare finds the programs and opens the records.
 func (e *Engine) prepare(ctx context.Context) (err error) {
-	if e.programs, err = findPrograms(e.QEMU); err != nil {
+	if e.programs, err = findPrograms(); err != nil {
 		return err
 	}
 	if e.boot, err = bootID(); err != nil {

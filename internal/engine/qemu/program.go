@@ -3,29 +3,27 @@ package qemu
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
 )
 
 // programs are those that the engine runs.
 type programs struct{ qemu, img string }
 
-func findPrograms(qemu string) (p programs, err error) {
-	if qemu == "" {
-		qemu = "qemu-system-x86_64"
+func findPrograms() (p programs, err error) {
+	if p.qemu, err = host.Find("qemu-system-x86_64", "qemu-kvm"); err == nil {
+		p.img, err = host.Find("qemu-img")
 	}
-	if p.qemu, err = exec.LookPath(qemu); err != nil {
-		return p, fmt.Errorf("%s is not installed: apt-get install qemu-system-x86 qemu-utils (cistern doctor --engine qemu says more)", qemu)
+	if err != nil {
+		err = fmt.Errorf("%w; cistern doctor --engine qemu says how to install it", err)
 	}
-	if p.img, err = exec.LookPath("qemu-img"); err != nil {
-		return p, errors.New("qemu-img is not installed: apt-get install qemu-utils (cistern doctor --engine qemu says more)")
-	}
-	return p, nil
+	return p, err
 }
 
 // toolTime is how long a program may work that is not a machine. Copying a disk

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
 )
 
 // A volume is a file of its own, as large as the volume and with holes where
@@ -136,24 +136,12 @@ func (e *Engine) format(ctx context.Context, v engine.Volume, dir string) error 
 	if v.FilesystemLabel != "" {
 		args = append(args, "-L", v.FilesystemLabel)
 	}
-	path, err := lookProgram(program)
+	path, err := host.Find(program)
 	if err != nil {
 		return refuse("%s is not installed on the server: apt-get install %s", program, pack)
 	}
 	_, err = e.tool(ctx, dir, path, append(args, volumeFile)...)
 	return err
-}
-
-// lookProgram finds a program that may be where only root's PATH leads.
-func lookProgram(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	for _, dir := range []string{"/usr/sbin", "/sbin"} {
-		if err == nil {
-			break
-		}
-		path, err = exec.LookPath(filepath.Join(dir, name))
-	}
-	return path, err
 }
 
 // ResizeVolume makes a volume larger, attached or not.
