@@ -40,7 +40,7 @@ test-clients:
 	@RACE=off scripts/test $(TESTFLAGS) -run Godo ./internal/api
 
 test-debian:
-	@CISTERN_TEST_DEBIAN=on RACE=off scripts/with-qemu scripts/test $(TESTFLAGS) -run Debian ./internal/engine/qemu/image
+	@CISTERN_TEST_DEBIAN=on RACE=off scripts/with-qemu scripts/test $(TESTFLAGS) -v -run Debian ./internal/engine/qemu/image ./internal/engine/qemu
 
 fuzz:
 	@scripts/fuzz

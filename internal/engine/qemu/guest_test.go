@@ -24,8 +24,9 @@ import (
 // guests is a lab whose machines are on a network, and can be logged in to.
 type guests struct {
 	*lab
-	signer ssh.Signer
-	key    string // as authorized_keys has it
+	auth     ssh.AuthMethod
+	key      string        // as authorized_keys has it
+	patience time.Duration // for the first command in a guest
 }
 
 // newGuests makes a lab with addresses of its own: tests run beside each other.
@@ -39,7 +40,7 @@ func newGuests(t *testing.T) *guests {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &guests{signer: signer, key: string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(signer.PublicKey())))}
+	g := &guests{patience: 3 * time.Minute, auth: ssh.PublicKeys(signer), key: string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(signer.PublicKey())))}
 	g.lab = newLab(t, func(o *Options) { o.Network = newNetwork(t) })
 	g.opened = func() { g.options.Network = newNetwork(t) }
 	return g
@@ -70,7 +71,7 @@ func (g *guests) machine(id string, host byte) engine.Machine {
 // run runs a command in a guest, as soon as it can be logged in to.
 func (g *guests) run(id, command string) string {
 	g.Helper()
-	ctx, done := context.WithTimeout(g.Context(), 3*time.Minute)
+	ctx, done := context.WithTimeout(g.Context(), g.patience)
 	defer done()
 	for {
 		out, err := g.try(ctx, id, command)
@@ -80,7 +81,6 @@ func (g *guests) run(id, command string) string {
 		if _, ok := errors.AsType[*ssh.ExitError](err); ok || ctx.Err() != nil {
 			g.Fatalf("%s: %v: %s", command, err, out)
 		}
-		g.T.Log(err)
 		time.Sleep(50 * time.Millisecond) // there is no event of a guest's sshd
 	}
 }
@@ -93,9 +93,9 @@ func (g *guests) try(ctx context.Context, id, command string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(g.patience))
 	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
-		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(g.signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		User: "root", Auth: []ssh.AuthMethod{g.auth}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
 		return "", err

@@ -59,12 +59,26 @@ func built(t testing.TB, get func() (image.Image, error), programs ...string) im
 // there.
 func TinyIn(t testing.TB, dir string) image.Image {
 	t.Helper()
-	built := Tiny(t)
+	return put(t, Tiny(t), dir)
+}
+
+// DebianIn does so with the image of Debian.
+func DebianIn(t testing.TB, dir string) image.Image {
+	t.Helper()
+	return put(t, Debian(t), dir)
+}
+
+func put(t testing.TB, built image.Image, dir string) image.Image {
+	t.Helper()
 	to := filepath.Join(dir, built.Slug)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"image.json", image.DiskFile, image.KernelFile, image.InitrdFile} {
+	names := []string{"image.json", image.DiskFile}
+	if built.Kernel {
+		names = append(names, image.KernelFile, image.InitrdFile)
+	}
+	for _, name := range names {
 		if err := link(filepath.Join(built.Dir, name), filepath.Join(to, name)); err != nil {
 			t.Fatal(err)
 		}
