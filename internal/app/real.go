@@ -136,13 +136,12 @@ func (r Real) check(root bool) (s realSettings, err error) {
 // readPools reads where addresses come from.
 func (s *realSettings) readPools(r Real, root bool) (err error) {
 	defaults, known := defaultPools[r.Network]
-	routedFlags := Real{PublicPool: r.PublicPool, ReservedPool: r.ReservedPool, IPv6Pool: r.IPv6Pool, Uplink: r.Uplink}.given()
+	routedFlags := Real{IPv6Pool: r.IPv6Pool, Uplink: r.Uplink}.given()
 	switch {
 	case !known:
 		return fmt.Errorf("--network %s: use user or routed", r.Network)
 	case r.Network == networkUser && routedFlags != "":
-		return fmt.Errorf("%s is for --network routed; with --network user, addresses are the loopback ones of %s and %s",
-			routedFlags, defaults[0], defaults[1])
+		return fmt.Errorf("%s is for --network routed; use that as root, or leave %s out", routedFlags, routedFlags)
 	case r.Network == networkRouted && !root:
 		return errors.New("--network routed makes links and routes, which takes root; run cistern as root, or use --network user")
 	}
@@ -151,6 +150,15 @@ func (s *realSettings) readPools(r Real, root bool) (err error) {
 	}
 	if s.reserved, s.addresses.Reserved, err = readPool("--reserved-pool", r.ReservedPool, defaults[1]); err != nil {
 		return err
+	}
+	for i, pool := range []struct {
+		flag    string
+		network netip.Prefix
+	}{{"--public-pool", s.public}, {"--reserved-pool", s.reserved}} {
+		if r.Network == networkUser && !inLoopback(pool.network) {
+			return fmt.Errorf("%s %s: with --network user, addresses are this host's own; use a part of 127.0.0.0/8 no larger than a /16, such as %s",
+				pool.flag, pool.network, defaults[i])
+		}
 	}
 	if s.addresses.Droplets.Overlaps(s.addresses.Reserved) {
 		return fmt.Errorf("--public-pool %s and --reserved-pool %s have addresses in common", s.public, s.reserved)
@@ -166,6 +174,10 @@ func (s *realSettings) readPools(r Real, root bool) (err error) {
 	}
 	return nil
 }
+
+// inLoopback reports whether the network without root can have a range: every
+// address of 127.0.0.0/8 is this host's, and guests see the last 16 bits of it.
+func inLoopback(pool netip.Prefix) bool { return pool.Addr().IsLoopback() && pool.Bits() >= 16 }
 
 func readPool(flag, text, otherwise string) (network netip.Prefix, pool cloud.Pool, err error) {
 	if text == "" {
