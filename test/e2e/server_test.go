@@ -71,7 +71,7 @@ func (s *server) ready() error {
 		}
 		found := servesOn.FindStringSubmatch(s.stdout.String())
 		// The lines to paste come last, so that all of it has been said by then.
-		if found == nil || !strings.Contains(s.stdout.String(), "s-1vcpu-1gb") {
+		if found == nil || !strings.Contains(s.stdout.String(), `"image":"`) {
 			return false, nil
 		}
 		s.url = found[1]
