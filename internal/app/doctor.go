@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/routed"
 )
 
 // States of a [Check].
@@ -69,7 +70,7 @@ func (d Doctor) qemu(ctx context.Context) []Check {
 	checks = append(checks, checkMemory(memory, runtime.NumCPU(), err))
 	checks = append(checks, d.folder()...)
 	if d.Network == "routed" {
-		checks = append(checks, checkRoot(host.Root()), checkTun(host.CanTun()))
+		checks = append(checks, checkRoot(host.Root()), checkTun(host.CanTun()), checkUplink(routed.Ready()))
 	} else {
 		checks = append(checks, checkPorts(func(at netip.AddrPort) error { return host.CanListen(ctx, at) }))
 	}
@@ -227,6 +228,19 @@ func checkTun(err error) Check {
 		return Check{"tun", CheckProblem, err.Error(), asRoot("modprobe tun")}
 	}
 	return Check{"tun", CheckOK, host.TunDevice, ""}
+}
+
+// checkUplink looks at how machines would get to the world.
+func checkUplink(name string, err error) Check {
+	c := Check{Name: "uplink", State: CheckOK, Found: name + " has the default route"}
+	if err == nil {
+		return c
+	}
+	c.State, c.Found = CheckProblem, err.Error()
+	if unready, is := errors.AsType[*routed.Unready](err); is {
+		c.Found, c.Fix = unready.Why, asRoot(unready.Command)
+	}
+	return c
 }
 
 // images looks for what machines start from.

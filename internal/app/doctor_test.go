@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/routed"
 )
 
 func TestDoctorRefuses(t *testing.T) {
@@ -81,6 +82,9 @@ func TestChecks(t *testing.T) {
 		{checkRoot(true), "ok", "root", ""},
 		{checkTun(denied), "problem", "permission denied", "modprobe tun"},
 		{checkTun(nil), "ok", "/dev/net/tun", ""},
+		{checkUplink("eth0", nil), "ok", "eth0 has the default route", ""},
+		{checkUplink("", &routed.Unready{Why: "nothing leads there", Command: "ip link"}), "problem", "nothing leads there", "ip link"},
+		{checkUplink("", denied), "problem", "permission denied", ""},
 	} {
 		c := test.check
 		if c.State != test.state || !strings.Contains(c.Found, test.found) || !strings.Contains(c.Fix, test.fix) || (c.Fix == "") != (test.fix == "") {
@@ -145,7 +149,7 @@ func TestDoctorWithNothingInstalled(t *testing.T) {
 	t.Setenv("PATH", "")
 	for network, want := range map[string][]string{
 		"user":   {"qemu", "qemu-img", "memory", "data", "disk", "network user", "images"},
-		"routed": {"qemu", "qemu-img", "memory", "data", "disk", "network routed", "tun", "images"},
+		"routed": {"qemu", "qemu-img", "memory", "data", "disk", "network routed", "tun", "uplink", "images"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -36,6 +36,17 @@ type Options struct {
 	Namespace int
 }
 
+// Unready is what keeps a network from starting, with the command that helps
+// where there is one.
+type Unready struct{ Why, Command string }
+
+func (u *Unready) Error() string {
+	if u.Command == "" {
+		return u.Why
+	}
+	return u.Why + "; run: " + u.Command
+}
+
 func (o Options) check() error {
 	if len(o.Public) == 0 {
 		return fmt.Errorf("a routed network needs a pool of public IPv4 addresses")

@@ -17,6 +17,9 @@ type Network struct{ vnet.Network }
 // New fails.
 func New(context.Context, Options) (*Network, error) { return nil, errLinux }
 
+// Ready fails.
+func Ready() (string, error) { return "", errLinux }
+
 // Found is nothing.
 type Found struct{}
 

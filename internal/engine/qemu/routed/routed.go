@@ -78,6 +78,16 @@ func open(ctx context.Context, o Options, openLink func(name, mac string) (*os.F
 	})
 }
 
+// Ready says whether a network could start here with the interface of the
+// default route, by which name it has. It changes nothing and needs no root.
+func Ready() (uplink string, err error) {
+	u, err := findUpstream("")
+	if err != nil {
+		return "", err
+	}
+	return u.name, checkHost(u.name, false)
+}
+
 // start makes the host ready: what it refuses, it refuses before it changes
 // anything.
 func (n *Network) start() (err error) {

@@ -492,6 +492,7 @@ func TestRefusals(t *testing.T) {
 		"IPv6 as IPv4":           {Public: []netip.Prefix{pool6}},
 		"IPv4 as IPv6":           {Public: []netip.Prefix{publicPool}, IPv6: []netip.Prefix{publicPool}},
 		"a missing uplink":       {Public: []netip.Prefix{publicPool}, Uplink: "up9", Namespace: int(w.host)},
+		"loopback as uplink":     {Public: []netip.Prefix{publicPool}, Uplink: "lo", Namespace: int(w.host)},
 		"no default route":       {Public: []netip.Prefix{publicPool}, Namespace: int(w.host)},
 		"the host's own address": {Public: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/16")}, Uplink: "up0", Namespace: int(w.host)},
 	} {

@@ -113,8 +113,10 @@ func (f forwarding) off(link string) (bool, error) {
 // command that mends it.
 func checkHost(uplink string, v6 bool) error {
 	if all, err := readSetting(conf4, "all", "rp_filter"); err == nil && all == "1" {
-		return errors.New("the host drops what its main routing table would not answer by the same way (net.ipv4.conf.all.rp_filter is 1), " +
-			"so that private networks cannot work; run: sysctl -w net.ipv4.conf.all.rp_filter=2")
+		return &Unready{
+			"the host drops what its main routing table would not answer by the same way (net.ipv4.conf.all.rp_filter is 1), " +
+				"so that private networks cannot work", "sysctl -w net.ipv4.conf.all.rp_filter=2",
+		}
 	}
 	if !v6 {
 		return nil
@@ -124,8 +126,10 @@ func checkHost(uplink string, v6 bool) error {
 		return fmt.Errorf("there are pools of IPv6 addresses, but the host has no IPv6: %w", err)
 	}
 	if _, err := readSetting(conf6, uplink, forwarding6.name); err != nil && all == "0" {
-		return fmt.Errorf("there are pools of IPv6 addresses, but this kernel forwards IPv6 for all interfaces or for none; "+
-			"run: sysctl -w net.ipv6.conf.%s.accept_ra=2 net.ipv6.conf.all.forwarding=1", uplink)
+		return &Unready{
+			"there are pools of IPv6 addresses, but this kernel forwards IPv6 for all interfaces or for none",
+			fmt.Sprintf("sysctl -w net.ipv6.conf.%s.accept_ra=2 net.ipv6.conf.all.forwarding=1", uplink),
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ var (
 )
 
 func verdicts(name string) *nftables.Set {
-	return &nftables.Set{Table: inet, Name: name, IsMap: true, KeyType: nftables.TypeIFName, DataType: nftables.TypeVerdict}
+	return &nftables.Set{Table: inet, Name: name, IsMap: true, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian, DataType: nftables.TypeVerdict}
 }
 
 func addresses(name string, of nftables.SetDatatype) *nftables.Set {
@@ -34,7 +35,7 @@ func addresses(name string, of nftables.SetDatatype) *nftables.Set {
 }
 
 func links(name string) *nftables.Set {
-	return &nftables.Set{Table: inet, Name: name, KeyType: nftables.TypeIFName}
+	return &nftables.Set{Table: inet, Name: name, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
 }
 
 // sets are the maps and sets that have something of each machine. They have

@@ -5,6 +5,7 @@ package routed
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -51,18 +52,27 @@ func findUpstream(name string) (u upstream, err error) {
 	return u, err
 }
 
+// listLinks is a command that shows what there is to choose from.
+const listLinks = "ip -brief link"
+
 func findLink(name string, index int) (netlink.Link, error) {
-	if name != "" {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			return nil, fmt.Errorf("the uplink %s: %w", name, err)
+	if name == "" {
+		if index == 0 {
+			return nil, &Unready{"there is no default route, so say which interface leads to the world", listLinks}
 		}
-		return link, nil
+		return netlink.LinkByIndex(index)
 	}
-	if index == 0 {
-		return nil, errors.New("there is no default route, so say which interface leads to the world; ip -brief link lists them")
+	link, err := netlink.LinkByName(name)
+	if _, missing := errors.AsType[netlink.LinkNotFoundError](err); missing {
+		return nil, &Unready{"there is no interface " + name + " to be the uplink", listLinks}
 	}
-	return netlink.LinkByIndex(index)
+	if err != nil {
+		return nil, fmt.Errorf("the uplink %s: %w", name, err)
+	}
+	if link.Attrs().Flags&net.FlagLoopback != 0 || isOurs(name) {
+		return nil, &Unready{"the interface " + name + " does not lead to the world", listLinks}
+	}
+	return link, nil
 }
 
 func prefixOf(a netlink.Addr) netip.Prefix {
