@@ -62,11 +62,9 @@ func (e *Engine) adopt(ctx context.Context, m machine) error {
 // takeOver plugs in a machine that runs, and connects to its monitor. A process
 // that is wedged is no reason not to serve the others.
 func (e *Engine) takeOver(ctx context.Context, m machine) error {
-	nics, err := e.Network.Plug(ctx, e.vnet(m))
-	if err != nil {
-		return fmt.Errorf("machine %s: %w", m.ID, err)
+	if err := e.plug(ctx, m); err != nil {
+		return err
 	}
-	closeFiles(nics) // its process has its own
 	if err := e.connect(ctx, m.ID, nil); err != nil {
 		e.log.Error("a machine runs, but its monitor does not answer", "machine", m.ID, "error", err)
 		return nil
@@ -76,6 +74,38 @@ func (e *Engine) takeOver(ctx context.Context, m machine) error {
 	}
 	e.setNewPassword(m)
 	return nil
+}
+
+// plug plugs in a machine that runs.
+func (e *Engine) plug(ctx context.Context, m machine) error {
+	nics, err := e.Network.Plug(ctx, e.vnet(m))
+	if err != nil {
+		return fmt.Errorf("machine %s: %w", m.ID, err)
+	}
+	closeFiles(nics) // its process has its own
+	return nil
+}
+
+// takeOverLate takes over a process, if there is one, that had not come up yet
+// when this engine looked for those that run: the one before was killed while it
+// started it. If it cannot be reached it is ended, as nobody was told that it
+// has started.
+func (e *Engine) takeOverLate(ctx context.Context, m machine) error {
+	if e.vm(m.ID) != nil || !alive(e.folder(machines, m.ID)) {
+		return nil
+	}
+	if err := e.plug(ctx, m); err != nil {
+		return err
+	}
+	err := e.connect(ctx, m.ID, nil)
+	switch {
+	case err == nil:
+		return nil
+	case m.Running && m.Boot == e.boot:
+		return fmt.Errorf("machine %s runs, but its monitor does not answer: %w", m.ID, err)
+	}
+	e.log.Warn("a machine whose start was cut off cannot be reached; it is started anew", "machine", m.ID, "error", err)
+	return e.kill(ctx, m.ID)
 }
 
 // startAgain starts a machine after a start of the host.

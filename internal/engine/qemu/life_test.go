@@ -127,6 +127,42 @@ func TestMachineThatIsGoneAtTheStart(t *testing.T) {
 	}
 }
 
+// An engine that is killed while it starts a process leaves one that comes up
+// when the next engine has looked for it. It is taken over all the same, or
+// ended where it cannot be reached.
+func TestMachineThatComesUpLate(t *testing.T) {
+	t.Parallel()
+	for _, reachable := range []bool{true, false} {
+		l := newLab(t)
+		l.create("1")
+		l.startMachine("1")
+		dir := l.folder(machines, "1")
+		first := lockHolder(dir)
+		shown, hidden := filepath.Join(dir, pidFile), filepath.Join(dir, "hidden")
+		if err := os.Rename(shown, hidden); err != nil {
+			t.Fatal(err)
+		}
+		l.reopen()
+		l.runs("1", false)
+		if err := os.Rename(hidden, shown); err != nil {
+			t.Fatal(err)
+		}
+		if !reachable {
+			if err := os.Remove(filepath.Join(dir, monitorSocket)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.startMachine("1")
+		l.runs("1", true)
+		if same := lockHolder(dir) == first; same != reachable {
+			t.Errorf("where it can be reached %t, its process is the same %t", reachable, same)
+		}
+		if l.vm("1") == nil || !l.record("1").Running {
+			t.Error("it is not taken over")
+		}
+	}
+}
+
 // pretendReboot notes that a machine was started before the host was.
 func (l *lab) pretendReboot(id string) {
 	l.Helper()

@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/database"
@@ -34,10 +33,10 @@ func onHost(c call, host string) call {
 
 // start starts a machine's process if none runs, and notes that it is to run.
 func (e *Engine) start(ctx context.Context, m *machine) error {
+	if err := e.takeOverLate(ctx, *m); err != nil {
+		return err
+	}
 	if e.vm(m.ID) == nil {
-		if alive(e.folder(machines, m.ID)) {
-			return fmt.Errorf("machine %s runs, but its monitor does not answer", m.ID)
-		}
 		attached, err := e.volumesOf(ctx, m.ID)
 		if err != nil {
 			return err
