@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -14,12 +16,10 @@ import (
 	"github.com/digitalocean/godo"
 )
 
-const (
-	// realRounds is how often the server is killed, and realLongest how many
-	// milliseconds it works at most before.
-	realRounds  = 4
-	realLongest = 2500
-)
+var realRounds = flag.Int("crash.real", 6, "how often to kill the server with real machines")
+
+// realLongest is how many milliseconds it works at most before.
+const realLongest = 1500
 
 // realCrash is a Droplet that runs whatever happens to servers.
 type realCrash struct {
@@ -28,6 +28,8 @@ type realCrash struct {
 	survivor guest
 	pid      int
 	boot     string
+	worker   guest
+	volume   string
 }
 
 // Machines run on while no server does, and the next one takes them over. The
@@ -44,6 +46,7 @@ func TestRealCrash(t *testing.T) {
 	c.survivor = c.create(c.request("survivor"))[0]
 	c.boot = c.survivor.run("echo kept > /root/file; cat /proc/sys/kernel/random/boot_id")
 	c.pid = c.realCloud.pid(c.survivor.id)
+	c.importBootDisk()
 	c.step("stop", c.stopped)
 	c.step("kill", c.killed)
 }
@@ -72,44 +75,79 @@ func (c *realCrash) survived() {
 	c.survivor.expect("cat /proc/sys/kernel/random/boot_id /root/file", c.boot+"\nkept")
 }
 
-// killed kills the server while it makes one Droplet, copies another, and
-// destroys a third.
+// killed kills the server while it makes one Droplet, copies another, destroys a
+// third, and does something else to a fourth.
 func (c *realCrash) killed() {
+	volume, _, err := c.api.Storage.CreateVolume(c.Context(), &godo.VolumeCreateRequest{Region: "local1", Name: "moved", SizeGigaBytes: 1})
+	c.good(err)
+	c.worker, c.volume = c.create(c.small("worker"))[0], volume.ID
 	var last guest
-	for round := 1; round <= realRounds && !c.Failed(); round++ {
-		action, _, err := c.api.DropletActions.Snapshot(c.Context(), c.survivor.id, fmt.Sprintf("round-%d", round))
+	for round := 1; round <= *realRounds && !c.Failed(); round++ {
+		snapshot, _, err := c.api.DropletActions.Snapshot(c.Context(), c.survivor.id, fmt.Sprintf("round-%d", round))
 		c.good(err)
-		next := c.begin(c.request(fmt.Sprintf("round-%d", round)))
+		next := c.begin(c.small(fmt.Sprintf("round-%d", round)))
 		if last.id != 0 {
 			_, err := c.api.Droplets.Delete(c.Context(), last.id)
 			c.good(err)
 		}
-		instant := time.Duration(c.random.IntN(realLongest)) * time.Millisecond
+		change := c.change(round)
+		// Most happens soon after the requests.
+		instant := time.Duration(math.Pow(c.random.Float64(), 2)*realLongest) * time.Millisecond
 		time.Sleep(instant) // the random instant
 		c.server.kill()
 		c.Logf("round %d: killed after %s", round, instant)
 		c.good(c.server.complaints())
 		c.serve()
-		c.copied(action.ID, round)
+		c.completed(snapshot, change)
 		c.status(next.id, "active")
-		next.expect("hostname", next.name)
+		c.consoleShows(next.name, imported)
 		c.gone(last)
 		c.survived()
+		c.agree(round, c.survivor, c.worker, next)
 		last = next
+		if c.worker.droplet().Status == "off" {
+			c.done(c.api.DropletActions.PowerOn(c.Context(), c.worker.id))
+		}
 	}
-	c.onlyDroplets(c.survivor, last)
 }
 
-// copied expects that a snapshot has ended well.
-func (c *realCrash) copied(action, round int) {
+// small is a request for a Droplet that starts at once, and does nothing else.
+func (c *realCrash) small(name string) *godo.DropletCreateRequest {
+	request := c.request(name)
+	request.Image.Slug = bootSlug
+	return request
+}
+
+// change does one thing to the worker, another in each round.
+func (c *realCrash) change(round int) (a *godo.Action) {
 	c.Helper()
-	if status := c.ended(action); status != godo.ActionCompleted {
-		c.Errorf("the snapshot's action is %s", status)
+	var err error
+	actions, id := c.api.DropletActions, c.worker.id
+	switch round % 6 {
+	case 0:
+		a, _, err = actions.PowerOff(c.Context(), id)
+	case 1:
+		a, _, err = c.api.StorageActions.Attach(c.Context(), c.volume, id)
+	case 2:
+		a, _, err = actions.RebuildByImageSlug(c.Context(), id, bootSlug)
+	case 3:
+		a, _, err = actions.PowerCycle(c.Context(), id)
+	case 4:
+		a, _, err = c.api.StorageActions.DetachByDropletID(c.Context(), c.volume, id)
+	case 5:
+		a, _, err = actions.Snapshot(c.Context(), id, "worker")
 	}
-	snapshots, _, err := c.api.Droplets.Snapshots(c.Context(), c.survivor.id, &godo.ListOptions{PerPage: 100})
 	c.good(err)
-	if len(snapshots) != round {
-		c.Errorf("there are %d snapshots after round %d", len(snapshots), round)
+	return a
+}
+
+// completed expects that actions end well.
+func (c *realCrash) completed(actions ...*godo.Action) {
+	c.Helper()
+	for _, a := range actions {
+		if status := c.ended(a.ID); status != godo.ActionCompleted {
+			c.Errorf("the action %s is %s", a.Type, status)
+		}
 	}
 }
 
@@ -131,29 +169,48 @@ func (c *realCrash) gone(g guest) {
 	}
 }
 
-// onlyDroplets expects the processes and folders of some Droplets and no others.
-func (c *realCrash) onlyDroplets(guests ...guest) {
+// agree expects that the engine has what the API shows: the folders and processes
+// of some Droplets, a volume where it is attached, and the images.
+func (c *realCrash) agree(round int, guests ...guest) {
 	c.Helper()
-	var want, folders, processes []string
+	var want, running, processes []string
 	for _, g := range guests {
-		want = append(want, fmt.Sprint(g.id))
-	}
-	entries, err := os.ReadDir(filepath.Join(c.data, "qemu", "machines"))
-	c.good(err)
-	for _, entry := range entries {
-		folders = append(folders, entry.Name())
+		id := fmt.Sprint(g.id)
+		want = append(want, id)
+		if g.droplet().Status == "active" {
+			running = append(running, id)
+		}
+		links, err := filepath.Glob(filepath.Join(c.data, "qemu", "machines", id, "volume-*"))
+		if err != nil || len(links) != len(g.droplet().VolumeIDs) {
+			c.Errorf("%s has the volumes %v and the links %v (%v)", g.name, g.droplet().VolumeIDs, links, err)
+		}
 	}
 	for _, p := range c.processes() {
 		processes = append(processes, strings.TrimPrefix(p.machine, "cistern-"))
 	}
 	slices.Sort(want)
+	slices.Sort(running)
 	slices.Sort(processes)
-	if !slices.Equal(folders, want) || !slices.Equal(processes, want) {
-		c.Errorf("the folders are %v and the processes %v, want those of %v", folders, processes, want)
+	if !slices.Equal(processes, running) {
+		c.Errorf("after round %d there are processes of %v, want those of %v", round, processes, running)
 	}
-	images, err := os.ReadDir(filepath.Join(c.data, "qemu", "images"))
+	if folders := c.folders("machines"); !slices.Equal(folders, want) {
+		c.Errorf("after round %d there are folders of %v, want those of %v", round, folders, want)
+	}
+	images, _, err := c.api.Images.ListUser(c.Context(), &godo.ListOptions{PerPage: 200})
 	c.good(err)
-	if len(images) != realRounds {
-		c.Errorf("there are %d folders of images after %d snapshots", len(images), realRounds)
+	if folders := c.folders("images"); len(images) < round || len(folders) != len(images) {
+		c.Errorf("after round %d there are folders of the images %v, and the API has %d", round, folders, len(images))
 	}
+}
+
+// folders are what the engine keeps of a kind.
+func (c *realCrash) folders(kind string) (names []string) {
+	c.Helper()
+	entries, err := os.ReadDir(filepath.Join(c.data, "qemu", kind))
+	c.good(err)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }

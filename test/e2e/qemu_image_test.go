@@ -67,21 +67,30 @@ func TestRealImages(t *testing.T) {
 		c.consoleShows("from-url", imported)
 	})
 	c.step("file", func() {
-		file := filepath.Join(c.home, "disk.raw")
-		c.good(os.WriteFile(file, bootDisk(), 0o600))
-		_, err := c.cistern("image", "import", file, "--slug", "boots", "--distribution", "None", "--data", c.data)
-		c.good(err)
-		c.until("the image to be offered", func() (bool, error) {
-			_, response, err := c.api.Images.GetBySlug(c.Context(), "boots")
-			if response != nil && response.StatusCode == http.StatusNotFound {
-				return false, nil
-			}
-			return err == nil, err
-		})
+		c.importBootDisk()
 		request := c.request("from-file")
-		request.Image = godo.DropletCreateImage{Slug: "boots"}
+		request.Image.Slug = bootSlug
 		c.create(request)
 		c.consoleShows("from-file", imported)
+	})
+}
+
+// bootSlug is what the image with the bootDisk is called.
+const bootSlug = "boots"
+
+// importBootDisk makes the bootDisk an image, beside the server that runs.
+func (c *realCloud) importBootDisk() {
+	c.Helper()
+	file := filepath.Join(c.home, "disk.raw")
+	c.good(os.WriteFile(file, bootDisk(), 0o600))
+	_, err := c.cistern("image", "import", file, "--slug", bootSlug, "--distribution", "None", "--data", c.data)
+	c.good(err)
+	c.until("the image to be offered", func() (bool, error) {
+		_, response, err := c.api.Images.GetBySlug(c.Context(), bootSlug)
+		if response != nil && response.StatusCode == http.StatusNotFound {
+			return false, nil
+		}
+		return err == nil, err
 	})
 }
 
