@@ -246,13 +246,13 @@ func (y *yard) byHand(ctx context.Context, args []string) (time.Duration, error)
 	if err != nil {
 		return 0, err
 	}
-	about := httptest.NewServer(metadata.Handler(func() (metadata.Document, bool) { return y.document(), true }))
+	about := httptest.NewServer(metadata.Handler(func() (metadata.Document, bool) { return y.document(macOf(args)), true }))
 	defer about.Close()
 	forward, err := freePort()
 	if err != nil {
 		return 0, err
 	}
-	args, err = handArgs(args, about.Listener.Addr().String(), forward)
+	hand, err := handArgs(args, about.Listener.Addr().String(), forward)
 	if err != nil {
 		return 0, err
 	}
@@ -260,7 +260,7 @@ func (y *yard) byHand(ctx context.Context, args []string) (time.Duration, error)
 	if err := y.handDisk(ctx, dir); err != nil {
 		return 0, err
 	}
-	process := exec.CommandContext(ctx, args[0], args[1:]...)
+	process := exec.CommandContext(ctx, hand[0], hand[1:]...)
 	process.Dir, process.Stderr = dir, os.Stderr
 	if err := process.Start(); err != nil {
 		return 0, err
@@ -306,9 +306,11 @@ func handArgs(args []string, about, forward string) ([]string, error) {
 				args[i] += ",hostfwd=tcp:" + forward + "-160.0.0.15:22"
 			}
 		case "-chardev":
-			args[i] = "null," + nameOf(value)
+			if args[i] = "null," + nameOf(value); strings.Contains(value, "logfile") {
+				args[i] = "file,path=console.log," + nameOf(value)
+			}
 		case "-sandbox":
-			args[i] = strings.Replace(value, "spawn=deny", "spawn=allow", 1) // for guestfwd
+			args[i] = "off" // guestfwd starts this program, which the sandbox would not let do its work
 		}
 	}
 	return args, nil
@@ -321,9 +323,20 @@ func nameOf(value string) string {
 	return "id=" + name
 }
 
+// macOf is the address of a machine's first network device.
+func macOf(args []string) string {
+	for _, arg := range args {
+		if _, rest, ok := strings.Cut(arg, "netdev=net0,mac="); ok {
+			mac, _, _ := strings.Cut(rest, ",")
+			return mac
+		}
+	}
+	return ""
+}
+
 // document is what a machine that was started by hand is told.
-func (y *yard) document() metadata.Document {
-	public := metadata.Interface{Type: "public", IPv4: &metadata.IPv4{Address: "160.0.0.15", Netmask: "240.0.0.0", Gateway: "160.0.0.2"}}
+func (y *yard) document(mac string) metadata.Document {
+	public := metadata.Interface{Type: "public", MAC: mac, IPv4: &metadata.IPv4{Address: "160.0.0.15", Netmask: "240.0.0.0", Gateway: "160.0.0.2"}}
 	return metadata.Document{
 		DropletID: 1, Hostname: "by-hand", PublicKeys: []string{y.key}, Region: "local1",
 		Interfaces: metadata.Interfaces{Public: []metadata.Interface{public}},
