@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -319,6 +320,13 @@ func (d *routedDroplets) outliveTheServer() {
 		d.Errorf("the network is cleaned while machines run: %s, %v", out, err)
 	}
 
+	// Somebody restarts the host's own firewall meanwhile, which forgets ours.
+	d.host.within(d, func() {
+		out, err := exec.CommandContext(d.Context(), "nft", "delete table inet cistern; delete table netdev cistern").CombinedOutput()
+		if err != nil {
+			d.Errorf("nft: %v: %s", err, out)
+		}
+	})
 	d.restart()
 	for i, g := range []guest{d.web, d.next, d.apart} {
 		d.status(g.id, "active")

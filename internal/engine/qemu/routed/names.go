@@ -30,6 +30,10 @@ const (
 	ruleVPC     = 20601 // the machines of its private network
 	rulePeers   = 20602 // those of the networks that are joined to it
 	ruleNothing = 20603 // and nothing else
+
+	// These do nothing but record what was changed on the uplink.
+	ruleForwarding4 = 20604
+	ruleForwarding6 = 20605
 )
 
 var (

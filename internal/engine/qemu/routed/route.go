@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -259,8 +260,11 @@ func ruleKey(r netlink.Rule) string {
 }
 
 func removeRule(r netlink.Rule) error {
-	if r.Priority == ruleNothing { // the list does not say its type
+	switch r.Priority { // the list does not say its type
+	case ruleNothing:
 		r.Type = unix.RTN_UNREACHABLE
+	case ruleForwarding4, ruleForwarding6:
+		r.Type = nl.FR_ACT_NOP
 	}
 	if err := ignoring(netlink.RuleDel(&r), unix.ENOENT); err != nil {
 		return fmt.Errorf("removing %s: %w", r, err)

@@ -113,17 +113,23 @@ func (n *Network) start() (err error) {
 	if err := n.writeBase(); err != nil { // the record first
 		return err
 	}
-	if n.opened4 {
-		if err := writeSetting(conf4, n.uplink, forwarding4.name, "1"); err != nil {
-			return err
-		}
-	}
-	if n.opened6 {
-		if err := writeSetting(conf6, n.uplink, forwarding6.name, "1"); err != nil {
+	for _, f := range n.opened() {
+		if err := errors.Join(f.note(n.uplink), writeSetting(f.dir, n.uplink, f.name, "1")); err != nil {
 			return err
 		}
 	}
 	return hold(n.options.pools())
+}
+
+// opened are the settings of the uplink that are on for machines' sake alone.
+func (n *Network) opened() (list []forwarding) {
+	if n.opened4 {
+		list = append(list, forwarding4)
+	}
+	if n.opened6 {
+		list = append(list, forwarding6)
+	}
+	return list
 }
 
 // Guest is the network as a machine's guest configures it.

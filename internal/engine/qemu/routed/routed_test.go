@@ -407,6 +407,29 @@ func TestRulesComeBack(t *testing.T) {
 	w.reaches(w.beyond, "198.18.1.2:80", "")
 }
 
+// A host that forwards for machines alone goes on to do so for them alone, and
+// is given back as it was, even where the record of it was lost with the tables
+// while nobody watched.
+func TestForwardingGoesOffAgain(t *testing.T) {
+	for _, lost := range []string{"nft flush ruleset", "ip rule flush protocol 206"} {
+		w := bareWorld(t)
+		before := w.show()
+		w.start()
+		w.must(w.net.Close())
+		words := strings.Fields(lost)
+		w.run(words[0], words[1:]...)
+		w.start()
+		if rules := w.run("nft", "list", "chain", "inet", "cistern", "forward"); !strings.Contains(rules, `ipv4 iifname "up0" drop`) {
+			t.Errorf("after %s the host forwards for all: %s", lost, rules)
+		}
+		w.must(w.net.Close())
+		found, err := Find(int(w.host))
+		w.must(err)
+		w.must(found.Remove())
+		w.same(before, w.show())
+	}
+}
+
 // Unplug takes all of a machine, Clean all of all machines, and both may be
 // repeated.
 func TestNothingIsLeft(t *testing.T) {

@@ -9,6 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // Where the kernel is told how it treats a link.
@@ -90,14 +94,28 @@ func forward6(link string) error {
 }
 
 // forwarding is a setting that lets packets be forwarded which come in by the
-// uplink. The record of which were off is kept beside the firewall's rules, so
-// that it lives exactly as long as the setting does.
-type forwarding struct{ dir, name, record string }
+// uplink. The record of which were off is kept in the kernel, so that it ends
+// with the setting: beside the firewall's rules, and as a policy rule, as there
+// are services of hosts that flush the one or the other when they restart.
+type forwarding struct {
+	dir, name, record string
+	priority          int // of the policy rule
+}
 
 var (
-	forwarding4 = forwarding{conf4, "forwarding", "uplink_forwarding"}
-	forwarding6 = forwarding{conf6, "force_forwarding", "uplink_forwarding6"}
+	forwarding4 = forwarding{conf4, "forwarding", "uplink_forwarding", ruleForwarding4}
+	forwarding6 = forwarding{conf6, "force_forwarding", "uplink_forwarding6", ruleForwarding6}
 )
+
+// note records that a link's forwarding was off.
+func (f forwarding) note(link string) error {
+	r := inward(link, f.priority, 0)
+	r.Type = nl.FR_ACT_NOP
+	if err := ignoring(netlink.RuleAdd(&r), unix.EEXIST); err != nil {
+		return fmt.Errorf("%s: %w", r, err)
+	}
+	return nil
+}
 
 // off reports whether a link does not forward what comes in by it. Where there
 // is no such setting, an old kernel has one for all links, which is on.

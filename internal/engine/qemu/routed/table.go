@@ -272,19 +272,29 @@ func standing() (bool, error) {
 }
 
 // recorded are the links whose forwarding was off before us.
-func recorded(f forwarding) ([]string, error) {
+func recorded(f forwarding) (names []string, err error) {
+	rules, err := rulesOf("")
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rules {
+		if r.Priority == f.priority {
+			names = append(names, r.IifName)
+		}
+	}
 	there, err := standing()
 	if err != nil || !there {
-		return nil, err
+		return names, err
 	}
 	c, err := dial()
 	if err != nil {
 		return nil, err
 	}
 	elements, err := c.GetSetElements(links(f.record))
-	var names []string
 	for _, e := range elements {
-		names = append(names, string(bytes.TrimRight(e.Key, "\x00")))
+		if name := string(bytes.TrimRight(e.Key, "\x00")); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names, err
 }

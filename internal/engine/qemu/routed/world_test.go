@@ -89,8 +89,9 @@ func bareWorld(t testing.TB) *world {
 	needsRoot(t)
 	w := &world{TB: t, host: namespace(t), beyond: namespace(t), guests: map[string]*guestOf{}}
 	w.within(w.host, func() error {
-		return connect("up0", w.beyond, "w0", nil)
+		return errors.Join(connect("up0", w.beyond, "w0", nil), writeSetting(conf6, "up0", "accept_dad", "0"))
 	})
+	w.within(w.beyond, func() error { return writeSetting(conf6, "w0", "accept_dad", "0") })
 	w.within(w.host, func() error { return errors.Join(give("up0", hostAddr), give("up0", hostAddr6), up("lo")) })
 	w.within(w.beyond, func() error {
 		return errors.Join(give("w0", beyondAddr), give("w0", beyond6), up("lo"),
@@ -101,9 +102,9 @@ func bareWorld(t testing.TB) *world {
 		link string
 	}{{w.host, "up0"}, {w.beyond, "w0"}} { // the kernel says so a little later
 		w.eventually(func() bool {
-			var link netlink.Link
-			w.within(end.place, func() (err error) { link, err = netlink.LinkByName(end.link); return err })
-			return link.Attrs().OperState == netlink.OperUp
+			var is bool
+			w.within(end.place, func() (err error) { is, err = settled(end.link); return err })
+			return is
 		})
 	}
 	w.options = Options{
@@ -111,6 +112,22 @@ func bareWorld(t testing.TB) *world {
 		Uplink: "up0", Routed: true, Resolvers: []netip.Addr{netip.MustParseAddr("198.18.255.2")}, Namespace: int(w.host),
 	}
 	return w
+}
+
+// settled reports whether a link is up and is reached at all its addresses of
+// IPv6, one of which it makes itself.
+func settled(name string) (bool, error) {
+	link, err := netlink.LinkByName(name)
+	if err != nil || link.Attrs().OperState != netlink.OperUp {
+		return false, err
+	}
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return false, err
+	}
+	at := &netlink.Route{LinkIndex: link.Attrs().Index, Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, at, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
+	return len(addrs) == 2 && len(routes) == len(addrs), err
 }
 
 func (w *world) start() {
@@ -237,8 +254,24 @@ func (w *world) plug(m vnet.Machine) *guestOf {
 	g.nics = nics
 	if fresh {
 		w.within(g.place, func() error { return g.setUp(w.net.Guest(m)) })
+		w.eventually(func() (is bool) { // the kernel notices a little later
+			w.within(w.host, func() error { is = linked(m.ID); return nil })
+			return is
+		})
 	}
 	return g
+}
+
+// linked reports whether the links that a machine has are up.
+func linked(id string) bool {
+	public, private := linkNames(id)
+	for _, name := range []string{public, private} {
+		link, err := netlink.LinkByName(name)
+		if err == nil && link.Attrs().OperState != netlink.OperUp {
+			return false
+		}
+	}
+	return true
 }
 
 func (g *guestOf) setUp(of vnet.Guest) error {
