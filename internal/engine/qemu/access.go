@@ -93,7 +93,7 @@ func (c *console) Read(b []byte) (int, error) {
 
 // tail reads the end of a file.
 func tail(path string, most int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := openPlain(path, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -106,8 +106,11 @@ func tail(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	end := make([]byte, min(size, most))
-	_, err = f.ReadAt(end, size-int64(len(end)))
-	return end, err
+	n, err := f.ReadAt(end, size-int64(len(end)))
+	if errors.Is(err, io.EOF) { // it was cut meanwhile
+		err = nil
+	}
+	return end[:n], err
 }
 
 // Screenshot is what a running machine's screen shows, as a PNG.
@@ -123,7 +126,7 @@ func (e *Engine) Screenshot(ctx context.Context, id string) ([]byte, error) {
 	if err := v.execute(ctx, "screendump", map[string]any{"filename": screenshotFile, "format": "png"}, nil); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := openPlain(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

@@ -41,12 +41,22 @@ func (e *Engine) cutConsoles(most int64) {
 	e.mu.Unlock()
 	for _, dir := range dirs {
 		path := filepath.Join(dir, consoleFile)
-		info, err := os.Lstat(path)
-		if err != nil || !info.Mode().IsRegular() || info.Size() <= most {
-			continue
-		}
-		if err := os.Truncate(path, 0); err != nil && !errors.Is(err, os.ErrNotExist) {
-			e.log.Warn("a console's file is large and cannot be cut", "file", path, "error", err)
+		if err := cut(path, most); err != nil && !errors.Is(err, os.ErrNotExist) {
+			e.log.Warn("a console's file cannot be kept small", "file", path, "error", err)
 		}
 	}
+}
+
+// cut empties a file that is larger than most.
+func cut(path string, most int64) error {
+	f, err := openPlain(path, os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() <= most {
+		return err
+	}
+	return f.Truncate(0)
 }

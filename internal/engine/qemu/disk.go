@@ -101,24 +101,12 @@ func linkImage(from source, folder, name string) error {
 		links[kernelFile], links[initrdFile] = kernelFile, initrdFile
 	}
 	for file, as := range links {
-		if err := link(filepath.Join(from.dir, file), filepath.Join(folder, as)); err != nil {
+		if err := link(filepath.Join(from.dir, file), folder, as); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// link makes a link in place of whatever is there.
-func link(from, to string) error {
-	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return os.Link(from, to)
-}
-
-// discard removes what is of no more use. What is left by mischance is removed
-// by the next try, or with the folder that it is in.
-func discard(path string) { _ = os.RemoveAll(path) }
 
 // resizeDisk makes a stopped machine's disk so many GiB. It shrinks only what
 // was grown and never used.

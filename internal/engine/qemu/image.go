@@ -51,7 +51,7 @@ func (e *Engine) madeImage(i *ownImage, err error) (effect, error) {
 		return effect{}, err
 	}
 	dir := e.folder(images, i.ID)
-	if err := e.seal(dir); err != nil {
+	if err := e.finish(dir); err != nil {
 		return effect{}, err
 	}
 	bytes, err := allocated(filepath.Join(dir, diskFile))
@@ -59,27 +59,32 @@ func (e *Engine) madeImage(i *ownImage, err error) (effect, error) {
 	return effect{record: i.save, progress: engine.Progress{SizeGigabytes: i.SizeGigabytes}}, err
 }
 
-// seal makes a copy readable only: it never changes again, and machines have
-// links to it.
-func (e *Engine) seal(dir string) error {
-	if err := os.Chmod(filepath.Join(dir, diskFile), 0o444); err != nil {
+// finish seals the copy in a folder, and waits until it is on the disk.
+func (e *Engine) finish(dir string) error {
+	if err := e.seal(filepath.Join(dir, diskFile)); err != nil {
 		return err
 	}
 	return e.sync(dir)
 }
 
-// copyMachine makes an image's folder from a machine's disk.
-func (e *Engine) copyMachine(ctx context.Context, j *job, m machine, to string) error {
-	if err := os.RemoveAll(to); err != nil {
+// emptyFolder makes a folder for a copy in place of one that was cut off. It is
+// this process's own: machines have links to what is in it.
+func emptyFolder(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := e.makeFolder(to); err != nil {
+	return os.Mkdir(dir, 0o700)
+}
+
+// copyMachine makes an image's folder from a machine's disk.
+func (e *Engine) copyMachine(ctx context.Context, j *job, m machine, to string) error {
+	if err := emptyFolder(to); err != nil {
 		return err
 	}
 	own := filepath.Join(e.folder(machines, m.ID), m.Disk.path(""))
 	if m.Disk.Kernel {
 		for _, file := range []string{kernelFile, initrdFile} {
-			if err := link(filepath.Join(own, file), filepath.Join(to, file)); err != nil {
+			if err := link(filepath.Join(own, file), to, file); err != nil {
 				return err
 			}
 		}
@@ -109,10 +114,7 @@ func (e *Engine) ImportImage(ctx context.Context, w engine.Work, i engine.Import
 // is fetched is not trusted: it is looked at before any program opens it.
 func (e *Engine) fetch(ctx context.Context, j *job, i engine.Import) (virtual int64, err error) {
 	dir := e.folder(images, i.ID)
-	if err := os.RemoveAll(dir); err != nil {
-		return 0, err
-	}
-	if err := e.makeFolder(dir); err != nil {
+	if err := emptyFolder(dir); err != nil {
 		return 0, err
 	}
 	defer func() {
@@ -121,7 +123,7 @@ func (e *Engine) fetch(ctx context.Context, j *job, i engine.Import) (virtual in
 		}
 	}()
 	fetched := filepath.Join(dir, "fetched")
-	file, err := os.OpenFile(fetched, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	file, err := create(fetched)
 	if err != nil {
 		return 0, err
 	}

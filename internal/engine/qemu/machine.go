@@ -173,23 +173,6 @@ func (e *Engine) vnet(m machine) vnet.Machine {
 	}
 }
 
-// makeFolder makes a folder that belongs to whoever runs the machines, and that
-// nobody else can enter.
-func (e *Engine) makeFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return e.own(dir)
-}
-
-// own gives a file to whoever runs the machines.
-func (e *Engine) own(path string) error {
-	if e.User == nil {
-		return nil
-	}
-	return os.Chown(path, int(e.User.UID), int(e.User.GID))
-}
-
 // sync waits until a folder's files are on the disk, so that what is recorded
 // next is true after a power cut.
 func (e *Engine) sync(dir string) error {

@@ -102,7 +102,8 @@ func closeFiles(nics []vnet.NIC) {
 // spawn starts QEMU in a session of its own, so that it outlives this process
 // and no terminal's signal reaches it.
 func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
-	log, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	discard(filepath.Join(dir, logFile))
+	log, err := create(filepath.Join(dir, logFile))
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +117,9 @@ func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
 
 // startFailure is why a process did not start, in its own words.
 func startFailure(dir string, err error) error {
-	words, _ := os.ReadFile(filepath.Join(dir, logFile))
+	words, _ := tail(filepath.Join(dir, logFile), 500)
 	if text := strings.TrimSpace(string(words)); text != "" {
-		return fmt.Errorf("QEMU did not start: %s", text[:min(len(text), 500)])
+		return fmt.Errorf("QEMU did not start: %s", text)
 	}
 	return fmt.Errorf("QEMU did not start: %w", err)
 }

@@ -67,6 +67,8 @@ func (e *Engine) makeVolume(ctx context.Context, v engine.Volume) error {
 		if err := e.fill(ctx, v, dir); err != nil {
 			return err
 		}
+	} else if err := e.makeFile(filepath.Join(dir, volumeFile)); err != nil {
+		return err
 	}
 	if err := e.grow(filepath.Join(dir, volumeFile), v.SizeGigabytes*gibibyte); err != nil {
 		return err
@@ -91,7 +93,7 @@ func (e *Engine) fill(ctx context.Context, v engine.Volume, dir string) error {
 		return err
 	}
 	from := "from.qcow2"
-	if err := link(filepath.Join(e.folder(snapshots, s.ID), diskFile), filepath.Join(dir, from)); err != nil {
+	if err := link(filepath.Join(e.folder(snapshots, s.ID), diskFile), dir, from); err != nil {
 		return err
 	}
 	if _, err := e.img(ctx, dir, "convert", "-q", "-f", "qcow2", "-O", "raw", from, volumeFile); err != nil {
@@ -100,9 +102,9 @@ func (e *Engine) fill(ctx context.Context, v engine.Volume, dir string) error {
 	return os.Remove(filepath.Join(dir, from))
 }
 
-// grow makes a file at least so large, and gives it to whoever runs machines.
+// grow makes a file at least so large, and waits until it is so on the disk.
 func (e *Engine) grow(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openPlain(path, os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,10 @@ func (e *Engine) grow(path string, size int64) error {
 			return err
 		}
 	}
-	return e.own(path)
+	if e.Unsafe {
+		return nil
+	}
+	return f.Sync()
 }
 
 // format puts the filesystem on a new volume that was asked for.
@@ -281,7 +286,7 @@ func (e *Engine) plugVolume(ctx context.Context, v volume) error {
 // linkVolumes puts links to volumes into a machine's folder.
 func (e *Engine) linkVolumes(machine string, attached []volume) error {
 	for _, v := range attached {
-		if err := link(filepath.Join(e.folder(volumes, v.ID), volumeFile), filepath.Join(e.folder(machines, machine), v.file())); err != nil {
+		if err := link(filepath.Join(e.folder(volumes, v.ID), volumeFile), e.folder(machines, machine), v.file()); err != nil {
 			return fmt.Errorf("volume %s: %w", v.ID, err)
 		}
 	}

@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 
 	"github.com/cistern-cloud/cistern/internal/database"
@@ -39,10 +38,7 @@ func (e *Engine) SnapshotVolume(ctx context.Context, w engine.Work, ref, snapsho
 
 func (e *Engine) takeSnapshot(ctx context.Context, j *job, v volume, ref engine.Ref) (effect, error) {
 	dir := e.folder(snapshots, ref.ID)
-	if err := os.RemoveAll(dir); err != nil {
-		return effect{}, err
-	}
-	if err := e.makeFolder(dir); err != nil {
+	if err := emptyFolder(dir); err != nil {
 		return effect{}, err
 	}
 	to := filepath.Join(dir, diskFile)
@@ -53,7 +49,7 @@ func (e *Engine) takeSnapshot(ctx context.Context, j *job, v volume, ref engine.
 		err = e.copyFile(ctx, e.folder(volumes, v.ID), volumeFile, "raw", to)
 	}
 	if err == nil {
-		err = e.seal(dir)
+		err = e.finish(dir)
 	}
 	if err != nil {
 		return effect{}, err
