@@ -107,10 +107,8 @@ func (e *Engine) copyNow(ctx context.Context, j *job, v *vm, node string) error 
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		select {
-		case <-v.ended:
+		if v.hasEnded() {
 			return fmt.Errorf("machine %s stopped while its disk was copied", v.id)
-		default:
 		}
 	}
 }

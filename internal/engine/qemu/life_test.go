@@ -202,6 +202,39 @@ func TestStraysAreRemoved(t *testing.T) {
 	}
 }
 
+// A process whose monitor does not answer, and that holds its pidfile no more, is
+// ended all the same.
+func TestWedgedProcessIsEnded(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	changed := l.watch()
+	dir := l.folder(machines, "1")
+	pid := lockHolder(dir)
+	process, err := openProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.Close()
+	if err := errors.Join(unix.Kill(pid, unix.SIGSTOP), os.Remove(filepath.Join(dir, pidFile))); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = kill(process) }()
+	l.must(func(w engine.Work) (engine.Progress, error) {
+		return l.StopMachine(t.Context(), w, ref("1"), engine.Stop{Force: true})
+	})
+	l.runs("1", false)
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(process.Fd()), Events: unix.POLLIN}}, 0); n != 1 {
+		t.Errorf("its process runs on: %v", err)
+	}
+	select {
+	case id := <-changed:
+		t.Errorf("machine %s is said to have stopped by itself", id)
+	default:
+	}
+}
+
 // Where this runs as root, machines do not.
 func TestMachinesRunUnprivileged(t *testing.T) {
 	if os.Getuid() != 0 {

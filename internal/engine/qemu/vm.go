@@ -24,6 +24,7 @@ import (
 type vm struct {
 	id      string
 	dir     string
+	process *os.File // see openProcess; closed when it is watched no more
 	monitor atomic.Pointer[qmp.Client]
 	ended   chan struct{}
 	// expected says that somebody is ending it, so that its end is no news.
@@ -195,6 +196,7 @@ func (e *Engine) connect(ctx context.Context, id string, gone <-chan struct{}) e
 		monitor.Close()
 		return err
 	}
+	v.process = process
 	v.monitor.Store(monitor)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -206,7 +208,6 @@ func (e *Engine) connect(ctx context.Context, id string, gone <-chan struct{}) e
 	e.vms[id] = v
 	ended := make(chan struct{})
 	e.running.Go(func() {
-		defer process.Close()
 		if waitForEnd(e.life, process) == nil {
 			close(ended)
 		}
@@ -218,12 +219,13 @@ func (e *Engine) connect(ctx context.Context, id string, gone <-chan struct{}) e
 // watch stays connected to a machine's monitor until its process has ended or
 // the engine closes.
 func (e *Engine) watch(v *vm, ended <-chan struct{}) {
+	defer v.process.Close()
 	for {
 		monitor := v.monitor.Load()
 		select {
 		case <-ended:
 			monitor.Close()
-			e.hasEnded(v)
+			e.noteEnd(v)
 			return
 		case <-e.life.Done():
 			monitor.Close()
@@ -249,14 +251,15 @@ func (e *Engine) reconnect(v *vm) {
 	}
 }
 
-// hasEnded notes that a machine's process is gone, and says so when nobody has
+// noteEnd notes that a machine's process is gone, and says so when nobody has
 // asked for it.
-func (e *Engine) hasEnded(v *vm) {
+func (e *Engine) noteEnd(v *vm) {
 	e.mu.Lock()
 	delete(e.vms, v.id)
 	e.mu.Unlock()
+	expected := v.expected.Load() // who expects it takes that back afterwards
 	close(v.ended)
-	if !v.expected.Load() {
+	if !expected {
 		e.log.Info("a machine has stopped by itself", "machine", v.id)
 		e.stoppedByItself(v.id)
 	}
@@ -284,37 +287,52 @@ func lockHolder(dir string) int {
 // kill ends a machine's process, whatever it is doing, and returns when it has
 // ended. Where none runs, that is done.
 func (e *Engine) kill(ctx context.Context, id string) error {
-	v := e.vm(id)
-	if v != nil {
-		v.expected.Store(true)
-		if err := e.quit(ctx, v); err == nil {
-			return nil
-		}
+	if v := e.vm(id); v != nil {
+		return v.kill(ctx)
 	}
 	dir := e.folder(machines, id)
-	pid := lockHolder(dir)
-	if pid == 0 {
-		return nil
-	}
-	if err := killHolder(ctx, dir, pid); err != nil {
-		return err
-	}
-	if v != nil {
-		<-v.ended
+	if pid := lockHolder(dir); pid != 0 {
+		return killHolder(ctx, dir, pid)
 	}
 	return nil
 }
 
-// quit asks QEMU to write back what it holds and to end.
-func (e *Engine) quit(ctx context.Context, v *vm) error {
-	ctx, done := context.WithTimeout(ctx, quitTime)
+// kill has QEMU write back what it holds and end, or else ends it.
+func (v *vm) kill(ctx context.Context) (err error) {
+	v.expected.Store(true)
+	defer func() {
+		if err != nil {
+			v.expected.Store(false) // it may end later, and then nobody waits for it
+		}
+	}()
+	patience, done := context.WithTimeout(ctx, quitTime)
 	defer done()
-	_ = v.monitor.Load().Execute(ctx, "quit", nil, nil) // it may end before it answers
+	_ = v.monitor.Load().Execute(patience, "quit", nil, nil) // it may end before it answers
+	if v.wait(patience) == nil {
+		return nil
+	}
+	if err := kill(v.process); err != nil && !v.hasEnded() {
+		return err
+	}
+	return v.wait(ctx)
+}
+
+// wait waits until the process has ended, and that was noted.
+func (v *vm) wait(ctx context.Context) error {
 	select {
 	case <-v.ended:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+func (v *vm) hasEnded() bool {
+	select {
+	case <-v.ended:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -333,10 +351,27 @@ func killHolder(ctx context.Context, dir string, pid int) error {
 	if lockHolder(dir) != pid {
 		return nil
 	}
-	if err := unix.PidfdSendSignal(int(process.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill process %d: %w", pid, err)
+	if err := kill(process); err != nil {
+		return err
 	}
 	return waitForEnd(ctx, process)
+}
+
+// kill ends a process that was opened. One that has ended is done.
+func kill(process *os.File) error {
+	conn, err := process.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) { failed = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
+	if errors.Is(failed, unix.ESRCH) {
+		failed = nil
+	}
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("kill %s: %w", process.Name(), err)
+	}
+	return nil
 }
 
 // openProcess returns a file that stands for a process and can be read when the
