@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
@@ -66,7 +67,8 @@ func (e *Engine) takeOver(ctx context.Context, m machine) error {
 		return err
 	}
 	if err := e.connect(ctx, m.ID, nil); err != nil {
-		e.log.Error("a machine runs, but its monitor does not answer", "machine", m.ID, "error", err)
+		e.log.Error("a machine runs, but its monitor does not answer; will try again", "machine", m.ID, "error", err)
+		e.running.Go(func() { e.keepAsking(m.ID) })
 		return nil
 	}
 	if !m.Running {
@@ -106,6 +108,62 @@ func (e *Engine) takeOverLate(ctx context.Context, m machine) error {
 	}
 	e.log.Warn("a machine whose start was cut off cannot be reached; it is started anew", "machine", m.ID, "error", err)
 	return e.kill(ctx, m.ID)
+}
+
+const (
+	// askMonitorEvery is how long after a monitor did not answer it is asked again,
+	// and askMonitorTimehow long it may then take: so long is its machine's lock
+	// held.
+	askMonitorEvery = time.Second
+	askMonitorTime  = 5 * time.Second
+)
+
+// keepAsking goes on where takeOver had no answer, until the process answers
+// or has ended.
+func (e *Engine) keepAsking(id string) {
+	again := time.NewTicker(askMonitorEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-e.life.Done():
+			return
+		}
+		if !alive(e.folder(machines, id)) {
+			e.stoppedByItself(id)
+			return
+		}
+		if e.takeOverAgain(id) == nil {
+			e.log.Info("a machine's monitor answers again", "machine", id)
+			return
+		}
+	}
+}
+
+// takeOverAgain connects to the monitor of a process that runs, unless somebody
+// has done so.
+func (e *Engine) takeOverAgain(id string) error {
+	ctx, done := context.WithTimeout(e.life, askMonitorTime)
+	defer done()
+	unlock, err := e.locks.take(ctx, []string{machineLock(id)})
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if e.vm(id) != nil {
+		return nil
+	}
+	if err := e.connect(ctx, id, nil); err != nil {
+		return err
+	}
+	if err := e.noteRunning(e.life, id); err != nil {
+		return err
+	}
+	m, err := look[machine](e.life, e, machines, id)
+	if err == nil {
+		e.setNewPassword(m)
+	}
+	return err
 }
 
 // startAgain starts a machine after a start of the host.

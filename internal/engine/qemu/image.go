@@ -89,7 +89,11 @@ func (e *Engine) copyMachine(ctx context.Context, j *job, m machine, to string) 
 			}
 		}
 	}
-	if vm := e.vm(m.ID); vm != nil {
+	vm, err := e.process(m.ID)
+	if err != nil {
+		return err
+	}
+	if vm != nil {
 		return e.copyLive(ctx, j, vm, "disk", m.Shape.Disk*gibibyte, filepath.Join(to, diskFile))
 	}
 	return e.copyFile(ctx, own, diskFile, "qcow2", filepath.Join(to, diskFile))

@@ -2,10 +2,12 @@ package qemu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
 )
 
 // crash kills a machine's process, as a fault of its own would.
@@ -199,6 +202,87 @@ func TestStraysAreRemoved(t *testing.T) {
 	}
 	if err := unix.Kill(pid, 0); err == nil && lockHolder(l.folder(machines, "1")) != 0 {
 		t.Errorf("process %d still runs", pid)
+	}
+}
+
+// updates is a network that counts what it is told.
+type updates struct {
+	quiet
+	n atomic.Int32
+}
+
+func (u *updates) Update(context.Context, vnet.Machine) error {
+	u.n.Add(1)
+	return nil
+}
+
+// A machine whose monitor does not answer when the engine opens is not taken for
+// one that is off, and is taken over when it answers.
+func TestMachineThatAnswersLate(t *testing.T) {
+	t.Parallel()
+	network := &updates{}
+	l := newLab(t, func(o *Options) { o.Network = network })
+	l.create("1")
+	l.startMachine("1")
+	l.must(func(w engine.Work) (engine.Progress, error) {
+		return l.CreateVolume(t.Context(), w, engine.Volume{Ref: ref("v"), Region: "nyc3", SizeGigabytes: 1})
+	})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	monitor := filepath.Join(l.folder(machines, "1"), monitorSocket)
+	if err := os.Rename(monitor, monitor+".away"); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	l.runs("1", true)
+	_, err := l.finish(engine.Work{Key: "attach"}, func(w engine.Work) (engine.Progress, error) {
+		return l.AttachVolume(t.Context(), w, ref("v"), ref("1"))
+	})
+	if err == nil || engine.IsFinal(err) {
+		t.Errorf("attach a volume: %v, want an error that is worth another try", err)
+	}
+	l.must(func(w engine.Work) (engine.Progress, error) {
+		return l.ApplyFirewall(t.Context(), w, ref("1"), engine.Firewall{Version: 1, On: true})
+	})
+	if network.n.Load() != 1 {
+		t.Error("the network was not told of the firewall of a machine that runs")
+	}
+	if err := os.Rename(monitor+".away", monitor); err != nil {
+		t.Fatal(err)
+	}
+	for err != nil { // as an operation does, until the monitor answers
+		_, err = l.finish(engine.Work{Key: "attach"}, func(w engine.Work) (engine.Progress, error) {
+			return l.AttachVolume(t.Context(), w, ref("v"), ref("1"))
+		})
+	}
+	if has, err := l.vm("1").hasDevice(t.Context(), "vol-v"); err != nil || !has {
+		t.Errorf("it has the volume: %t, %v", has, err)
+	}
+}
+
+// What a resize leaves that was cut off before it was recorded is taken back
+// with it.
+func TestResizeThatWasCutOffIsTakenBack(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	if err := l.resizeDisk(t.Context(), l.record("1"), 5); err != nil {
+		t.Fatal(err)
+	}
+	_, err := l.finish(engine.Work{Key: "resize", Undo: true}, func(w engine.Work) (engine.Progress, error) {
+		return l.ResizeMachine(t.Context(), w, ref("1"), l.record("1").Shape)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := filepath.Join(l.folder(machines, "1"), l.record("1").Disk.path(""))
+	text, err := l.img(t.Context(), disk, "info", "--output=json", diskFile)
+	var info struct {
+		Size int64 `json:"virtual-size"`
+	}
+	if err := errors.Join(err, json.Unmarshal(text, &info)); err != nil || info.Size != 2*gibibyte {
+		t.Errorf("the disk has %d bytes, %v", info.Size, err)
 	}
 }
 

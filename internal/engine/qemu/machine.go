@@ -139,7 +139,7 @@ func (e *Engine) Machine(ctx context.Context, id string) (engine.MachineState, e
 	if _, err := look[machine](ctx, e, machines, id); err != nil {
 		return engine.MachineState{}, err
 	}
-	return engine.MachineState{Running: e.vm(id) != nil || alive(e.folder(machines, id)), Host: e.Host}, nil
+	return engine.MachineState{Running: e.hasProcess(id), Host: e.Host}, nil
 }
 
 // change makes a call that changes a machine that is there. The change is

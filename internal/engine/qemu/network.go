@@ -48,7 +48,7 @@ func (e *Engine) ApplyFirewall(ctx context.Context, w engine.Work, ref engine.Re
 // updateNetwork tells the network of a running machine's changes. One that is
 // off is plugged in as it is then.
 func (e *Engine) updateNetwork(ctx context.Context, m machine) error {
-	if e.vm(m.ID) == nil {
+	if !e.hasProcess(m.ID) {
 		return nil
 	}
 	return e.Network.Update(ctx, e.vnet(m))

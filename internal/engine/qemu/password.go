@@ -25,9 +25,9 @@ const (
 func (e *Engine) ResetPassword(ctx context.Context, w engine.Work, ref engine.Ref) (engine.Progress, error) {
 	return e.do(ctx, e.change(w, ref.ID, func(ctx context.Context, j *job, m *machine) error {
 		m.NewPassword = newPassword()
-		v := e.vm(m.ID)
-		if v == nil {
-			return nil
+		v, err := e.process(m.ID)
+		if err != nil || v == nil {
+			return err
 		}
 		if err := setPassword(ctx, v, m.NewPassword); err != nil {
 			if ctx.Err() != nil {

@@ -118,7 +118,7 @@ const buttonEvery = 3 * time.Second
 func (e *Engine) ResetMachine(ctx context.Context, w engine.Work, ref engine.Ref, hard bool) (engine.Progress, error) {
 	return e.do(ctx, e.changeDisk(w, ref.ID, func(ctx context.Context, j *job, m *machine) error {
 		// A try that was cut off between stop and start has noted that it stopped.
-		if e.vm(m.ID) == nil && m.Resetting != w.Key {
+		if !e.hasProcess(m.ID) && m.Resetting != w.Key {
 			return refuse("machine %s is not running", m.ID)
 		}
 		if err := e.noteReset(ctx, m, w.Key); err != nil {

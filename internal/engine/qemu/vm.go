@@ -53,6 +53,21 @@ func (e *Engine) vm(id string) *vm {
 	return e.vms[id]
 }
 
+// process returns a machine's process, or nil when none runs. One whose monitor
+// does not answer is an error: it cannot be told anything, and is not off.
+func (e *Engine) process(id string) (*vm, error) {
+	v := e.vm(id)
+	if v == nil && e.hasProcess(id) {
+		return nil, fmt.Errorf("machine %s runs, but its monitor does not answer", id)
+	}
+	return v, nil
+}
+
+// hasProcess reports whether a machine has a process, whoever it answers.
+func (e *Engine) hasProcess(id string) bool {
+	return e.vm(id) != nil || alive(e.folder(machines, id))
+}
+
 // execute runs a command of the machine's monitor.
 func (v *vm) execute(ctx context.Context, command string, arguments, result any) error {
 	ctx, done := context.WithTimeout(ctx, monitorTime)

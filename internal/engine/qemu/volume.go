@@ -159,9 +159,9 @@ func (e *Engine) ResizeVolume(ctx context.Context, w engine.Work, ref engine.Ref
 			return err
 		}
 		v.SizeGigabytes = size
-		machine := e.vm(v.Machine)
-		if machine == nil {
-			return nil
+		machine, err := e.process(v.Machine)
+		if err != nil || machine == nil {
+			return err
 		}
 		return machine.execute(ctx, "block_resize", map[string]any{"node-name": v.node(), "size": size * gibibyte}, nil)
 	}))
@@ -256,9 +256,9 @@ func (e *Engine) AttachVolume(ctx context.Context, w engine.Work, ref, to engine
 
 // plugVolume gives a running machine a volume that it may have already.
 func (e *Engine) plugVolume(ctx context.Context, v volume) error {
-	machine := e.vm(v.Machine)
-	if machine == nil {
-		return nil
+	machine, err := e.process(v.Machine)
+	if err != nil || machine == nil {
+		return err
 	}
 	if has, err := machine.hasDevice(ctx, v.node()); err != nil || has {
 		return err
@@ -318,7 +318,11 @@ func (e *Engine) DetachVolume(ctx context.Context, w engine.Work, ref, from engi
 
 // unplugVolume takes a volume from a machine that has it, running or not.
 func (e *Engine) unplugVolume(ctx context.Context, machine string, v volume) error {
-	if vm := e.vm(machine); vm != nil {
+	vm, err := e.process(machine)
+	if err != nil {
+		return err
+	}
+	if vm != nil {
 		if err := vm.removeDevice(ctx, v.node()); err != nil {
 			return err
 		}
@@ -326,7 +330,7 @@ func (e *Engine) unplugVolume(ctx context.Context, machine string, v volume) err
 			return err
 		}
 	}
-	err := os.Remove(filepath.Join(e.folder(machines, machine), v.file()))
+	err = os.Remove(filepath.Join(e.folder(machines, machine), v.file()))
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}

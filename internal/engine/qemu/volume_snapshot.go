@@ -42,8 +42,11 @@ func (e *Engine) takeSnapshot(ctx context.Context, j *job, v volume, ref engine.
 		return effect{}, err
 	}
 	to := filepath.Join(dir, diskFile)
-	var err error
-	if vm := e.vm(v.Machine); vm != nil {
+	vm, err := e.process(v.Machine)
+	if err != nil {
+		return effect{}, err
+	}
+	if vm != nil {
 		err = e.copyLive(ctx, j, vm, v.node(), v.SizeGigabytes*gibibyte, to)
 	} else {
 		err = e.copyFile(ctx, e.folder(volumes, v.ID), volumeFile, "raw", to)
