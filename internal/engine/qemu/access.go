@@ -65,14 +65,16 @@ func (e *Engine) Console(ctx context.Context, id string) (io.ReadWriteCloser, er
 	if err != nil {
 		return nil, err
 	}
-	if before := v.console.Swap(nil); before != nil {
-		(*before).Close()
+	v.joining.Lock()
+	defer v.joining.Unlock()
+	if v.console != nil {
+		v.console.Close()
 	}
 	conn, err := qmp.DialUnix(ctx, v.dir, consoleSocket)
 	if err != nil {
 		return nil, fmt.Errorf("join the console: %w", err)
 	}
-	v.console.Store(&conn)
+	v.console = conn
 	return &console{Conn: conn, before: history}, nil
 }
 

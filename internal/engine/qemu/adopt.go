@@ -112,7 +112,7 @@ func (e *Engine) takeOverLate(ctx context.Context, m machine) error {
 
 const (
 	// askMonitorEvery is how long after a monitor did not answer it is asked again,
-	// and askMonitorTimehow long it may then take: so long is its machine's lock
+	// and askMonitorTime how long it may then take: so long is its machine's lock
 	// held.
 	askMonitorEvery = time.Second
 	askMonitorTime  = 5 * time.Second
@@ -225,8 +225,9 @@ func (e *Engine) note(ctx context.Context, id string, runs bool) error {
 	})
 }
 
-// removeStrays removes folders of machines that are not in the records: a
-// create or a destroy was cut off. A process that runs in one is ended.
+// removeStrays removes what is left of machines that were destroyed. A process
+// that runs there is ended. Folders of machines that the records do not know stay:
+// a create was cut off and will go on, or the records are older than the folder.
 func (e *Engine) removeStrays(ctx context.Context, known []machine) error {
 	ours := map[string]bool{}
 	for _, m := range known {
@@ -239,6 +240,14 @@ func (e *Engine) removeStrays(ctx context.Context, known []machine) error {
 	for _, entry := range entries {
 		if ours[entry.Name()] {
 			continue
+		}
+		_, err := e.isThere(ctx, machines, entry.Name())
+		if err == nil {
+			e.log.Warn("there are files of a machine that is not in the records", "folder", e.folder(machines, entry.Name()))
+			continue
+		}
+		if !errors.Is(err, engine.ErrGone) {
+			return err
 		}
 		e.log.Info("what is left of a machine is removed", "machine", entry.Name())
 		if err := e.remove(ctx, entry.Name()); err != nil {

@@ -50,7 +50,9 @@ func (e *Engine) copyLive(ctx context.Context, j *job, v *vm, node string, size 
 	}
 	defer discard(partial)
 	defer func() {
-		if err := v.endCopy(context.WithoutCancel(ctx)); err != nil {
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), monitorTime)
+		defer done()
+		if err := v.endCopy(ctx); err != nil {
 			e.log.Warn("end the copying of a disk", "machine", v.id, "error", err)
 		}
 	}()
@@ -91,6 +93,8 @@ func (e *Engine) copyNow(ctx context.Context, j *job, v *vm, node string) error 
 			return err
 		}
 		switch {
+		case state.Status == "":
+			return fmt.Errorf("the copying of the disk of machine %s was ended", v.id)
 		case state.Status == "concluded" && state.Error != "":
 			return fmt.Errorf("copy the disk of machine %s: %s", v.id, state.Error)
 		case state.Status == "concluded":

@@ -182,8 +182,8 @@ func (l *lab) pretendReboot(id string) {
 	}
 }
 
-// What a create or a destroy left that was cut off goes away, its process
-// included.
+// What a destroy left goes away, its process included. What the records do not
+// know stays: they may be older than it.
 func TestStraysAreRemoved(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -197,30 +197,57 @@ func TestStraysAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.reopen()
-	if left, err := os.ReadDir(l.folder(machines, "")); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(l.folder(machines, "")); err != nil || len(left) != 1 || left[0].Name() != "2" {
 		t.Errorf("left: %v, %v", left, err)
 	}
+	l.create("2") // in its place
 	if err := unix.Kill(pid, 0); err == nil && lockHolder(l.folder(machines, "1")) != 0 {
 		t.Errorf("process %d still runs", pid)
 	}
 }
 
-// updates is a network that counts what it is told.
-type updates struct {
+// counted is a network that counts what it is told.
+type counted struct {
 	quiet
-	n atomic.Int32
+	updates, unplugs atomic.Int32
 }
 
-func (u *updates) Update(context.Context, vnet.Machine) error {
-	u.n.Add(1)
+func (c *counted) Update(context.Context, vnet.Machine) error {
+	c.updates.Add(1)
 	return nil
+}
+
+func (c *counted) Unplug(context.Context, string) error {
+	c.unplugs.Add(1)
+	return nil
+}
+
+// A machine that does not start is off the network again.
+func TestMachineThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	network := &counted{}
+	l := newLab(t, func(o *Options) { o.Network = network })
+	l.create("1")
+	if err := os.Truncate(filepath.Join(l.folder(machines, "1"), l.record("1").Disk.path(diskFile)), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := l.finish(engine.Work{Key: "start"}, func(w engine.Work) (engine.Progress, error) {
+		return l.StartMachine(t.Context(), w, ref("1"))
+	})
+	if err == nil || !strings.Contains(err.Error(), "qcow2") {
+		t.Errorf("%v, want QEMU's own words", err)
+	}
+	if n := network.unplugs.Load(); n != 1 {
+		t.Errorf("it was unplugged %d times", n)
+	}
+	l.runs("1", false)
 }
 
 // A machine whose monitor does not answer when the engine opens is not taken for
 // one that is off, and is taken over when it answers.
 func TestMachineThatAnswersLate(t *testing.T) {
 	t.Parallel()
-	network := &updates{}
+	network := &counted{}
 	l := newLab(t, func(o *Options) { o.Network = network })
 	l.create("1")
 	l.startMachine("1")
@@ -245,7 +272,7 @@ func TestMachineThatAnswersLate(t *testing.T) {
 	l.must(func(w engine.Work) (engine.Progress, error) {
 		return l.ApplyFirewall(t.Context(), w, ref("1"), engine.Firewall{Version: 1, On: true})
 	})
-	if network.n.Load() != 1 {
+	if network.updates.Load() != 1 {
 		t.Error("the network was not told of the firewall of a machine that runs")
 	}
 	if err := os.Rename(monitor+".away", monitor); err != nil {

@@ -66,6 +66,9 @@ func (e *Engine) make(ctx context.Context, spec engine.Machine) (machine, error)
 		return m, err
 	}
 	dir := e.folder(machines, m.ID)
+	if err := e.kill(ctx, m.ID); err != nil {
+		return m, err
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		return m, err
 	}

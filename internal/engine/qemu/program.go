@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -35,14 +36,18 @@ func (e *Engine) img(ctx context.Context, dir string, args ...string) ([]byte, e
 	return e.tool(ctx, dir, e.programs.img, args...)
 }
 
-// tool runs a program in a folder as whoever runs the machines.
+// tool runs a program in a folder as whoever runs the machines. It ends with this
+// process, however that ends: else it would keep a disk locked that is needed
+// again. Linux ties that to the thread which has started it.
 func (e *Engine) tool(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
 	ctx, done := context.WithTimeout(ctx, toolTime)
 	defer done()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "LC_ALL=C"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: e.User.credential()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: e.User.credential(), Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()

@@ -29,9 +29,10 @@ type vm struct {
 	ended   chan struct{}
 	// expected says that somebody is ending it, so that its end is no news.
 	expected atomic.Bool
-	// console is who has joined the serial console, and screen is held while the
-	// screen is written to its file.
-	console atomic.Pointer[net.Conn]
+	// console is who has joined the serial console, which joining guards; screen is
+	// held while the screen is written to its file.
+	joining sync.Mutex
+	console net.Conn
 	screen  sync.Mutex
 }
 
@@ -81,6 +82,11 @@ func (v *vm) agent() *qmp.Agent { return qmp.NewAgent(qmp.Unix(v.dir, agentSocke
 // launch starts a machine's process and connects to its monitor.
 func (e *Engine) launch(ctx context.Context, m machine, attached []volume) (err error) {
 	dir := e.folder(machines, m.ID)
+	defer func() {
+		if err != nil { // nothing leads to a machine that is off
+			err = errors.Join(err, e.Network.Unplug(context.WithoutCancel(ctx), m.ID))
+		}
+	}()
 	nics, err := e.Network.Plug(ctx, e.vnet(m))
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func (s volumeSnapshot) save(t *database.Tx) error { return save(t, snapshots, s
 // writes to it or not.
 func (e *Engine) SnapshotVolume(ctx context.Context, w engine.Work, ref, snapshot engine.Ref) (engine.Progress, error) {
 	return e.do(ctx, call{
-		work: w, makes: snapshots, id: snapshot.ID,
+		work: w, locks: []string{snapshotLock(snapshot.ID)}, makes: snapshots, id: snapshot.ID,
 		run: func(ctx context.Context, j *job) (effect, error) {
 			if s, err := look[volumeSnapshot](ctx, e, snapshots, snapshot.ID); err == nil {
 				return effect{progress: engine.Progress{SizeGigabytes: s.SizeGigabytes}}, nil
