@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
+
+	stacklog "gvisor.dev/gvisor/pkg/log"
 
 	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
@@ -74,8 +77,20 @@ type Network struct {
 
 var _ vnet.Network = (*Network)(nil)
 
+// silence is what the stack's own log goes to. It would write to standard error
+// of odd packets, which guests can send at will, in a form of its own.
+type silence struct{}
+
+func (silence) Emit(int, stacklog.Level, time.Time, string, ...any) {}
+
+var hush = sync.OnceFunc(func() {
+	stacklog.SetLevel(stacklog.Warning) // of the log that parts of the stack hold on to
+	stacklog.SetTarget(silence{})
+})
+
 // New makes a network without machines.
 func New(o Options) (*Network, error) {
+	hush()
 	n := &Network{
 		pool: o.PublicPool, ssh: o.SSHPort, ports: o.Ports, log: o.Log,
 		world:    &world{dial: o.Dial, resolvers: o.Resolvers, ping: hostPing},
