@@ -72,6 +72,10 @@ func newRealCloud(t *testing.T, flags ...string) *realCloud {
 		public: fmt.Sprintf("127.%d.%d.0/24", part, n), reserved: fmt.Sprintf("127.%d.%d.0/24", part, 100+n),
 	}
 	t.Cleanup(c.end)
+	if deadline, has := t.Deadline(); has { // at which nothing is cleaned up any more
+		late := time.AfterFunc(time.Until(deadline)-10*time.Second, c.endAll)
+		t.Cleanup(func() { late.Stop() })
+	}
 	c.serve(flags...)
 	c.addKey()
 	return c
@@ -107,16 +111,33 @@ func (c *realCloud) end() {
 	if c.Failed() && c.server != nil {
 		c.Log("the server says:\n" + c.server.stderr.String())
 	}
+	c.endAll()
 	if c.server != nil {
-		c.server.kill()
+		c.logIsLog()
 	}
 	if c.Failed() {
 		c.logMachines()
+	}
+}
+
+// endAll ends every process of the cloud.
+func (c *realCloud) endAll() {
+	if c.server != nil {
+		c.server.kill()
 	}
 	for _, p := range c.processes() {
 		_ = syscall.Kill(p.pid, syscall.SIGKILL) // it may have ended by itself
 		if err := poll(startLimit, "a machine to end", func() (bool, error) { return !c.runs(p.pid), nil }); err != nil {
 			c.Error(err)
+		}
+	}
+}
+
+// logIsLog expects that nothing writes among the lines of the server's log.
+func (c *realCloud) logIsLog() {
+	for line := range strings.Lines(c.server.stderr.String()) {
+		if !strings.HasPrefix(line, "time=") {
+			c.Errorf("the server has written: %s", line)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +49,9 @@ func TestRealCrash(t *testing.T) {
 	c.boot = c.survivor.run("echo kept > /root/file; cat /proc/sys/kernel/random/boot_id")
 	c.pid = c.realCloud.pid(c.survivor.id)
 	c.importBootDisk()
+	c.worker = c.create(c.small("worker"))[0]
 	c.step("stop", c.stopped)
+	c.step("end while nobody watches", c.endedUnwatched)
 	c.step("kill", c.killed)
 }
 
@@ -61,6 +65,39 @@ func (c *realCrash) stopped() {
 	}
 	c.serve()
 	c.survived()
+}
+
+// endedUnwatched has a process end while no server runs: by itself, and with the
+// host.
+func (c *realCrash) endedUnwatched() {
+	c.good(c.server.terminate())
+	c.endProcess(c.worker)
+	c.serve()
+	c.status(c.worker.id, "off")
+	c.done(c.api.DropletActions.PowerOn(c.Context(), c.worker.id))
+
+	c.good(c.server.terminate())
+	c.endProcess(c.worker)
+	db := c.open("qemu/engine.db")
+	_, err := db.Exec(`UPDATE things SET data = json_set(data, '$.boot', 'an earlier start of the host')
+		WHERE kind = 'machine' AND id = $1`, fmt.Sprint(c.worker.id))
+	c.good(errors.Join(err, db.Close()))
+	c.serve()
+	c.until("the worker to be started again", func() (bool, error) { return c.realCloud.pid(c.worker.id) != 0, nil })
+	c.status(c.worker.id, "active")
+	c.consoleShows("worker", imported)
+	c.survived()
+}
+
+// endProcess ends a Droplet's process and waits until it has ended.
+func (c *realCrash) endProcess(g guest) {
+	c.Helper()
+	pid := c.realCloud.pid(g.id)
+	if pid == 0 {
+		c.Fatalf("%s has no process", g.name)
+	}
+	c.good(syscall.Kill(pid, syscall.SIGKILL))
+	c.until("a process to end", func() (bool, error) { return !c.runs(pid), nil })
 }
 
 // survived expects the survivor as it was.
@@ -80,7 +117,7 @@ func (c *realCrash) survived() {
 func (c *realCrash) killed() {
 	volume, _, err := c.api.Storage.CreateVolume(c.Context(), &godo.VolumeCreateRequest{Region: "local1", Name: "moved", SizeGigaBytes: 1})
 	c.good(err)
-	c.worker, c.volume = c.create(c.small("worker"))[0], volume.ID
+	c.volume = volume.ID
 	var last guest
 	for round := 1; round <= *realRounds && !c.Failed(); round++ {
 		snapshot, _, err := c.api.DropletActions.Snapshot(c.Context(), c.survivor.id, fmt.Sprintf("round-%d", round))

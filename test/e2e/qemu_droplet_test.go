@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -138,7 +139,35 @@ func (d *realDroplets) reachTheirOwn() {
 	d.keyless.expect(fetch(private), "web-1")
 	d.apart.refuses(fetch(private))
 	d.apart.refuses("ip route add " + private + " via 10.200.0.1 && " + fetch(private))
-	d.apart.run("ip route del " + private + " 2>/dev/null; true")
+	d.peer(private)
+	d.apart.refuses(fetch(private))
+}
+
+// peer joins the two VPCs for a while. The way to the other one is there
+// already in apart.
+func (d *realDroplets) peer(private string) {
+	d.Helper()
+	back, err := d.apart.droplet().PrivateIPv4()
+	d.good(err)
+	vpcs := []string{d.web.droplet().VPCUUID, d.apart.droplet().VPCUUID}
+	peering, _, err := d.api.VPCs.CreateVPCPeering(d.Context(), &godo.VPCPeeringCreateRequest{Name: "joined", VPCIDs: vpcs})
+	d.good(err)
+	d.until("the VPCs to be joined", func() (bool, error) {
+		found, _, err := d.api.VPCs.GetVPCPeering(d.Context(), peering.ID)
+		return err == nil && found.Status == "ACTIVE", err
+	})
+	d.web.run("ip route add " + back + " via $(" + metadata("interfaces/private/0/ipv4/gateway") + ") dev eth1")
+	d.apart.expect(fetch(private), "web-1")
+	_, err = d.api.VPCs.DeleteVPCPeering(d.Context(), peering.ID)
+	d.good(err)
+	d.until("the VPCs to be parted", func() (bool, error) {
+		_, response, err := d.api.VPCs.GetVPCPeering(d.Context(), peering.ID)
+		if response != nil && response.StatusCode == http.StatusNotFound {
+			return true, nil
+		}
+		return false, err
+	})
+	d.web.run("ip route del " + back)
 }
 
 // fetch is a command that asks the server on port 8080 for its name.
