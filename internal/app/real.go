@@ -122,12 +122,8 @@ func (r Real) check(root bool) (s realSettings, err error) {
 		}
 		s.aliases = append(s.aliases, alias)
 	}
-	for _, text := range r.ImportAllow {
-		network, err := parseNetwork(text)
-		if err != nil {
-			return s, fmt.Errorf("--import-allow %s: use a range of addresses such as 10.0.0.0/8", text)
-		}
-		s.importAllow = append(s.importAllow, network)
+	if s.importAllow, err = parseAllowed(r.ImportAllow); err != nil {
+		return s, err
 	}
 	s.vmUser, err = findVMUser(r.VMUser, root)
 	return s, err
@@ -190,15 +186,6 @@ func readPool(flag, text, otherwise string) (network netip.Prefix, pool cloud.Po
 		err = fmt.Errorf("%s: %w; use a range such as %s", flag, err, otherwise)
 	}
 	return network, pool, err
-}
-
-// parseNetwork reads a range, or one address as the range of itself.
-func parseNetwork(text string) (netip.Prefix, error) {
-	if address, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(address, address.BitLen()), nil
-	}
-	network, err := netip.ParsePrefix(text)
-	return network.Masked(), err
 }
 
 // findVMUser finds who machines run as. Only root can run them as somebody else,
