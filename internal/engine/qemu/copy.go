@@ -16,6 +16,9 @@ const (
 	// freezeTime is how long a guest's agent may take to answer and to freeze its
 	// filesystems. Where there is no agent, the copy is as after a power cut.
 	freezeTime = 3 * time.Second
+	// partialFile is what is copied to, in the folder of what is copied, and moved
+	// when it is whole.
+	partialFile = "copy.qcow2"
 	// copyNode is QEMU's name of the file that is copied to, copyFileNode that of
 	// what it is kept in, and copyJob that of the copying. A machine is copied
 	// one at a time.
@@ -29,9 +32,9 @@ const (
 // copyFile copies a disk that nobody writes to into one flat file.
 func (e *Engine) copyFile(ctx context.Context, dir, name, format, to string) error {
 	// The copy is made under the folder's own user and then moved.
-	partial := filepath.Join(dir, "copy.qcow2")
+	partial := filepath.Join(dir, partialFile)
 	defer discard(partial)
-	if _, err := e.img(ctx, dir, "convert", "-q", "-f", format, "-O", "qcow2", "-c", "-o", "compression_type=zstd", name, "copy.qcow2"); err != nil {
+	if _, err := e.img(ctx, dir, "convert", "-q", "-f", format, "-O", "qcow2", "-c", "-o", "compression_type=zstd", name, partialFile); err != nil {
 		return err
 	}
 	return os.Rename(partial, to)
@@ -40,12 +43,11 @@ func (e *Engine) copyFile(ctx context.Context, dir, name, format, to string) err
 // copyLive copies a disk that a running machine writes to, as it is when the
 // copying begins, into one flat file.
 func (e *Engine) copyLive(ctx context.Context, j *job, v *vm, node string, size int64, to string) error {
-	name := "copy.qcow2"
-	partial := filepath.Join(v.dir, name)
+	partial := filepath.Join(v.dir, partialFile)
 	if err := v.endCopy(ctx); err != nil { // of a try that was cut off
 		return err
 	}
-	if _, err := e.img(ctx, v.dir, "create", "-q", "-f", "qcow2", "-o", "compression_type=zstd", name, fmt.Sprint(size)); err != nil {
+	if _, err := e.img(ctx, v.dir, "create", "-q", "-f", "qcow2", "-o", "compression_type=zstd", partialFile, fmt.Sprint(size)); err != nil {
 		return err
 	}
 	defer discard(partial)
@@ -57,7 +59,7 @@ func (e *Engine) copyLive(ctx context.Context, j *job, v *vm, node string, size 
 		}
 	}()
 	for _, add := range []map[string]any{
-		{"driver": "file", "node-name": copyFileNode, "filename": name},
+		{"driver": "file", "node-name": copyFileNode, "filename": partialFile},
 		{"driver": "qcow2", "node-name": copyNode, "file": copyFileNode},
 	} {
 		if err := v.execute(ctx, "blockdev-add", add, nil); err != nil {
@@ -160,6 +162,24 @@ func (v *vm) copyState(ctx context.Context) (copyProgress, error) {
 		}
 	}
 	return copyProgress{}, nil
+}
+
+// endFormerCopy ends the copying that an engine before this one has begun, which
+// would else go on: whoever wants a copy begins anew, and if nobody does, it only
+// takes room.
+func (e *Engine) endFormerCopy(v *vm) {
+	unlock, err := e.locks.take(e.life, []string{diskLock(v.id)})
+	if err != nil {
+		return
+	}
+	defer unlock()
+	ctx, done := context.WithTimeout(e.life, monitorTime)
+	defer done()
+	if err := v.endCopy(ctx); err != nil {
+		e.log.Warn("end the former copying of a disk", "machine", v.id, "error", err)
+		return
+	}
+	discard(filepath.Join(v.dir, partialFile))
 }
 
 // endCopy ends whatever copying there is and removes what it used. Once none is,

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -285,6 +286,45 @@ func TestMachineThatAnswersLate(t *testing.T) {
 	}
 	if has, err := l.vm("1").hasDevice(t.Context(), "vol-v"); err != nil || !has {
 		t.Errorf("it has the volume: %t, %v", has, err)
+	}
+}
+
+// A copy that nobody waits for any more does not go on without end.
+func TestFormerCopyIsEnded(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	v := l.vm("1")
+	partial := filepath.Join(v.dir, partialFile)
+	if _, err := l.img(t.Context(), v.dir, "create", "-q", "-f", "qcow2", partialFile, "2G"); err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []struct {
+		command   string
+		arguments map[string]any
+	}{
+		{"blockdev-add", map[string]any{"driver": "file", "node-name": copyFileNode, "filename": partialFile}},
+		{"blockdev-add", map[string]any{"driver": "qcow2", "node-name": copyNode, "file": copyFileNode}},
+		{"blockdev-backup", map[string]any{
+			"job-id": copyJob, "device": "disk", "target": copyNode, "sync": "full", "auto-dismiss": false, "speed": 1 << 16,
+		}},
+	} {
+		if err := v.execute(t.Context(), do.command, do.arguments, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.reopen()
+	for end := time.Now().Add(time.Minute); ; { // it is ended in the background
+		if _, err := os.Stat(partial); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("its file stays")
+		}
+	}
+	if state, err := l.vm("1").copyState(t.Context()); err != nil || state.Status != "" {
+		t.Errorf("%+v, %v", state, err)
 	}
 }
 

@@ -124,6 +124,7 @@ func closeFiles(nics []vnet.NIC) {
 // spawn starts QEMU in a session of its own, so that it outlives this process
 // and no terminal's signal reaches it.
 func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
+	discard(filepath.Join(dir, partialFile)) // of a process that died while it was copied
 	discard(filepath.Join(dir, logFile))
 	log, err := create(filepath.Join(dir, logFile))
 	if err != nil {
@@ -234,6 +235,9 @@ func (e *Engine) connect(ctx context.Context, id string, gone <-chan struct{}) e
 		}
 	})
 	e.running.Go(func() { e.watch(v, ended) })
+	if gone == nil {
+		e.running.Go(func() { e.endFormerCopy(v) })
+	}
 	return nil
 }
 
