@@ -96,8 +96,16 @@ func (c *realCrash) endProcess(g guest) {
 	if pid == 0 {
 		c.Fatalf("%s has no process", g.name)
 	}
+	pidfile, err := os.OpenFile(filepath.Join(c.data, "qemu", "machines", fmt.Sprint(g.id), "qemu.pid"), os.O_RDWR, 0)
+	c.good(err)
+	defer pidfile.Close()
 	c.good(syscall.Kill(pid, syscall.SIGKILL))
-	c.until("a process to end", func() (bool, error) { return !c.runs(pid), nil })
+	// Some of its threads may take longer than others; the last lets go of this.
+	c.until("a process to end", func() (bool, error) {
+		lock := syscall.Flock_t{Type: syscall.F_WRLCK}
+		err := syscall.FcntlFlock(pidfile.Fd(), syscall.F_GETLK, &lock)
+		return lock.Type == syscall.F_UNLCK, err
+	})
 }
 
 // survived expects the survivor as it was.
