@@ -57,6 +57,16 @@ func (l lab) write(name string, data []byte) {
 	}
 }
 
+// sparse makes a file of nothing, and returns where it is.
+func (l lab) sparse(name string, size int64) string {
+	l.Helper()
+	l.write(name, nil)
+	if err := os.Truncate(l.path(name), size); err != nil {
+		l.Fatal(err)
+	}
+	return l.path(name)
+}
+
 func (l lab) read(name string) []byte {
 	l.Helper()
 	data, err := os.ReadFile(l.path(name))
@@ -292,6 +302,8 @@ func TestImport(t *testing.T) {
 	}{
 		"no file":        {Source{File: l.path("none")}, "no such file"},
 		"folder":         {Source{File: l.dir}, "is a folder"},
+		"endless":        {Source{File: "/dev/zero"}, "/dev/zero is not a file that ends"},
+		"too large":      {Source{File: l.sparse("large", 257<<30)}, "there is more in the file than the 256 GiB that are allowed"},
 		"bad checksum":   {Source{File: l.path("raw"), SHA256: "abc"}, "64 hexadecimal digits"},
 		"other checksum": {Source{File: l.path("raw"), SHA256: strings.Repeat("0", 64)}, "another file, or it is damaged"},
 		"broken stream":  {Source{Reader: io.MultiReader(bytes.NewReader(l.read("packed")[:100]), &broken{})}, errBroken.Error()},

@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, source Source, spec Spec, progress f
 		return Image{}, err
 	}
 	if source.File != "" {
-		file, err := openSource(source.File)
+		file, err := openSource(source.File, source.Limits.orDefault().Size)
 		if err != nil {
 			return Image{}, err
 		}
@@ -71,14 +71,22 @@ func checksum(text string) (string, error) {
 	return hex.EncodeToString(sum), nil
 }
 
-func openSource(name string) (*os.File, error) {
+// openSource opens a file, unless it is plain before all of it is read that it
+// will not do.
+func openSource(name string, most int64) (*os.File, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && info.IsDir() {
+	switch {
+	case err != nil:
+	case info.IsDir():
 		err = errors.New(name + " is a folder; name a file")
+	case info.Mode()&os.ModeCharDevice != 0:
+		err = errors.New(name + " is not a file that ends; name one with a disk image in it")
+	case info.Size() > most:
+		err = tooMuch(most)
 	}
 	if err != nil {
 		file.Close()

@@ -138,8 +138,13 @@ func (s *Store) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(s.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(filepath.Join(s.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
+		return nil, err
+	}
+	// Others can enter the folder, and whoever can open a file can lock it.
+	if err := file.Chmod(0o600); err != nil {
+		file.Close()
 		return nil, err
 	}
 	if err := flock(file, syscall.LOCK_EX); err != nil {

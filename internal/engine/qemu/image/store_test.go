@@ -161,6 +161,21 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// Whoever can open a file can lock it, and the folder is open to those that
+// machines run as: they are not to keep anybody from adding images.
+func TestOnlyTheOwnerCanLock(t *testing.T) {
+	s := Open(t.TempDir())
+	lock := filepath.Join(s.dir, ".lock")
+	if err := os.WriteFile(lock, nil, 0o644); err != nil { // of an earlier version
+		t.Fatal(err)
+	}
+	mustAdd(t, s, Spec{Slug: "debian"})
+	info, err := os.Stat(lock)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 // What a killed process left goes, and what grows stays.
 func TestLeftoversGo(t *testing.T) {
 	s := Open(t.TempDir())

@@ -58,6 +58,10 @@ func damaged(err error) error {
 	return fmt.Errorf("the file cannot be unpacked: %w", err)
 }
 
+func tooMuch(most int64) error {
+	return fmt.Errorf("there is more in the file than the %s that are allowed", sizeText(uint64(most)))
+}
+
 // spool puts what is in a stream into a file, unpacked, and leaves out what is
 // zero. It stops at the most bytes that are allowed.
 func spool(ctx context.Context, r io.Reader, to *os.File, most int64) error {
@@ -77,7 +81,7 @@ func spool(ctx context.Context, r io.Reader, to *os.File, most int64) error {
 		}
 		n, err := fill(from, block)
 		if size+int64(n) > most {
-			return fmt.Errorf("there is more in the file than the %s that are allowed", sizeText(uint64(most)))
+			return tooMuch(most)
 		}
 		if n > 0 && !zero(block[:n]) {
 			if _, err := to.WriteAt(block[:n], size); err != nil {
