@@ -63,12 +63,14 @@ type vmUser struct {
 	uid, gid uint32
 }
 
-// given are the flags that only real machines take and that have no default.
+// given are the flags that only real machines take and that are not as they
+// are by default.
 func (r Real) given() string {
 	for _, flag := range []struct {
 		name string
 		is   bool
 	}{
+		{"--network", r.Network != "" && r.Network != networkUser}, {"--accel", r.Accel != "" && r.Accel != "auto"},
 		{"--vm-user", r.VMUser != ""}, {"--import-allow", len(r.ImportAllow) > 0}, {"--region-alias", len(r.RegionAliases) > 0},
 		{"--public-pool", r.PublicPool != ""}, {"--reserved-pool", r.ReservedPool != ""}, {"--ipv6-pool", r.IPv6Pool != ""},
 		{"--uplink", r.Uplink != ""},

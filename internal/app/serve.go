@@ -47,7 +47,7 @@ type Started struct {
 	Certificate string
 	Fingerprint string
 	// Region, Size and Image are what a first Droplet can be made with, and
-	// NoImages says that there is none to make it from.
+	// NoImages says that the image has to be built before.
 	Region, Size, Image string
 	NoImages            bool
 }
@@ -135,7 +135,7 @@ func (s *server) example(ready *Started) {
 	}
 	c := s.plane.Offered()
 	ready.Region, ready.Size = c.Regions[0].Slug, c.Sizes[0].Slug
-	ready.NoImages = len(c.Images) == 0
+	ready.Image, ready.NoImages = "tiny", len(c.Images) == 0
 	if !ready.NoImages {
 		ready.Image = c.Images[0].Slug
 	}

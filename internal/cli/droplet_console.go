@@ -97,6 +97,9 @@ func attend(cmd *cobra.Command, r reach, console io.ReadWriteCloser) error {
 	over := make(chan error, 2)
 	go func() {
 		_, err := io.Copy(cmd.OutOrStdout(), console)
+		if keyboard && err == nil {
+			fmt.Fprint(cmd.ErrOrStderr(), "\r\nThe console has ended: the machine or the server stopped, or somebody else joined.")
+		}
 		over <- err
 	}()
 	go func() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,9 @@ import (
 	"github.com/cistern-cloud/cistern/internal/app"
 	"github.com/cistern-cloud/cistern/internal/cloud"
 )
+
+// buildTiny makes the image that is there the soonest.
+const buildTiny = "cistern image build tiny"
 
 func newImage() *cobra.Command {
 	cmd := &cobra.Command{
@@ -39,7 +41,7 @@ func newImageBuild() *cobra.Command {
 		Short: "Build an image from Debian's packages",
 		Long: "Builds an image from Debian's packages, without root and without mounting anything. tiny starts in seconds: busybox\n" +
 			"and an ssh server on Debian's kernel. debian-12 is Debian with cloud-init, and takes minutes to build.",
-		Example: "  cistern image build tiny",
+		Example: "  " + buildTiny,
 		Args:    takes("the image to build: " + strings.Join(app.Images{}.Recipes(), " or ")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			images, err := app.OpenImages(data)
@@ -135,7 +137,7 @@ func newImageList() *cobra.Command {
 				return err
 			}
 			found, broken := images.List()
-			return errors.Join(showImages(cmd.OutOrStdout(), v, found), broken)
+			return errors.Join(showImages(cmd, v, found), broken)
 		},
 	}
 	addImageFlags(cmd, &data)
@@ -143,12 +145,14 @@ func newImageList() *cobra.Command {
 	return cmd
 }
 
-func showImages(w io.Writer, v view, images []app.Image) error {
+func showImages(cmd *cobra.Command, v view, images []app.Image) error {
+	w := cmd.OutOrStdout()
 	if v.output == "json" {
 		return writeJSON(w, append([]app.Image{}, images...))
 	}
 	if len(images) == 0 && !v.bare() {
-		_, err := fmt.Fprintln(w, "There are no images. Build one with cistern image build tiny, or import one with cistern image import.")
+		_, err := fmt.Fprintf(w, "There are no images. Build one with: %s\nOr import one: %s\n",
+			sameStorage(cmd, buildTiny), sameStorage(cmd, "cistern image import FILE --slug SLUG --distribution NAME"))
 		return err
 	}
 	var rows [][]string

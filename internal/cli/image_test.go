@@ -41,7 +41,7 @@ func TestImageCommands(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"list", 0, "There are no images. Build one with cistern image build tiny"},
+		{"list", 0, "There are no images. Build one with: cistern image build tiny"},
 		{"list -o json", 0, "[]\n"},
 		{"list --format Slug,Nothing", 1, `no column "Nothing"`},
 		{"import FILE --slug web", 1, `required flag(s) "distribution" not set`},

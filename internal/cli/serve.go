@@ -26,7 +26,7 @@ func newServe() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			collectLessOften()
 			return app.Serve(cmd.Context(), c, cmd.ErrOrStderr(), func(s app.Started) {
-				welcome(cmd.OutOrStdout(), s)
+				welcome(cmd.OutOrStdout(), s, sameStorage(cmd, buildTiny))
 			})
 		},
 	}
@@ -73,8 +73,9 @@ func collectLessOften() {
 }
 
 // welcome shows where the server is and lines to paste. The token itself is
-// shown to a person only: elsewhere it would end up in a log.
-func welcome(w io.Writer, s app.Started) {
+// shown to a person only: elsewhere it would end up in a log. Build is the
+// command that makes a first image for this server.
+func welcome(w io.Writer, s app.Started, build string) {
 	listens := ""
 	if !strings.HasSuffix(s.URL, "//"+s.Listen) { // on all addresses
 		listens = ", listening on " + s.Listen
@@ -104,7 +105,7 @@ func welcome(w io.Writer, s app.Started) {
 
 `, trust(w, s), url, token, cmp.Or(s.Region, "nyc3"), cmp.Or(s.Size, "s-1vcpu-1gb"), cmp.Or(s.Image, "debian-12-x64"))
 	if s.NoImages {
-		fmt.Fprint(w, "There are no images yet; make one while the server runs: cistern image build tiny\n\n")
+		fmt.Fprintf(w, "There are no images yet; make one while the server runs: %s\n\n", build)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 // A person sees the token itself.
 func TestWelcomeShowsTheTokenToAPerson(t *testing.T) {
 	terminal, screen := openTerminal(t)
-	welcome(terminal, fresh)
+	welcome(terminal, fresh, buildTiny)
 	text := screen()
 	for _, line := range []string{
 		"Cistern serves on http://127.0.0.1:7480 (engine sim, data in /srv/my state).",
@@ -96,9 +96,15 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 // At a terminal every key goes to the console but the one that leaves it, and the
 // terminal is what it was afterwards.
 func TestConsoleCommandAtATerminal(t *testing.T) {
-	for name, end := range map[string]func(keyboard io.Writer, machine net.Conn){
-		"left with a key":  func(keyboard io.Writer, _ net.Conn) { fmt.Fprint(keyboard, "\x1dnot sent") },
-		"the machine ends": func(_ io.Writer, machine net.Conn) { machine.Close() },
+	for name, test := range map[string]struct {
+		end  func(keyboard io.Writer, machine net.Conn)
+		says string
+	}{
+		"left with a key": {func(keyboard io.Writer, _ net.Conn) { fmt.Fprint(keyboard, "\x1dnot sent") }, ""},
+		"the machine ends": {
+			func(_ io.Writer, machine net.Conn) { machine.Close() },
+			"\r\nThe console has ended: the machine or the server stopped, or somebody else joined.",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachines(t)
@@ -116,13 +122,13 @@ func TestConsoleCommandAtATerminal(t *testing.T) {
 				if _, err := io.ReadFull(conn, got); err != nil || string(got) != keys {
 					t.Errorf("the machine got %q, %v", got, err)
 				}
-				end(keyboard, conn)
+				test.end(keyboard, conn)
 				if rest, _ := io.ReadAll(conn); len(rest) > 0 {
 					t.Errorf("the machine got %q", rest)
 				}
 			}
 			status := execute(t.Context(), []string{"droplet", "console", "web", "--api-url", m.url, "--token", "t"}, terminal, io.Discard, errs)
-			if status != 0 || errs.String() != "This is the console of web. Press Return if it is silent; leave with Ctrl-].\r\n\r\n" {
+			if status != 0 || errs.String() != "This is the console of web. Press Return if it is silent; leave with Ctrl-].\r\n"+test.says+"\r\n" {
 				t.Errorf("%d, %q", status, errs.String())
 			}
 			if after, err := term.GetState(int(terminal.Fd())); err != nil || !reflect.DeepEqual(before, after) {

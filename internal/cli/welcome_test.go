@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,8 +24,8 @@ func TestWelcomeKeepsTheTokenOutOfLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	welcome(&pipe, fresh)
-	welcome(file, fresh)
+	welcome(&pipe, fresh, buildTiny)
+	welcome(file, fresh, buildTiny)
 	inFile, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -37,12 +38,30 @@ func TestWelcomeKeepsTheTokenOutOfLogs(t *testing.T) {
 	}
 }
 
+// A server with a folder of its own looks for images there: the command that
+// builds one has to name it.
+func TestHintsNameTheFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "my state")
+	want := "cistern image build tiny --data '" + dir + "'"
+	var out bytes.Buffer
+	if status := execute(t.Context(), []string{"image", "list", "--data", dir}, strings.NewReader(""), &out, &out); status != 0 || !strings.Contains(out.String(), want) {
+		t.Errorf("%d, %s", status, out.String())
+	}
+	s := fresh
+	s.NoImages = true
+	out.Reset()
+	welcome(&out, s, want)
+	if text := out.String(); !strings.Contains(text, "There are no images yet; make one while the server runs: "+want+"\n") {
+		t.Errorf("the welcome is\n%s", text)
+	}
+}
+
 // Once the first token is nobody's, the lines to paste have a place for one.
 func TestWelcomeWithoutAToken(t *testing.T) {
 	s := fresh
 	s.Token, s.TokenFile = "", ""
 	var out bytes.Buffer
-	welcome(&out, s)
+	welcome(&out, s, buildTiny)
 	if text := out.String(); !strings.Contains(text, "make one with: cistern token create\n") ||
 		!strings.Contains(text, "  export DIGITALOCEAN_TOKEN=TOKEN\n") {
 		t.Errorf("the welcome is\n%s", text)

@@ -31,7 +31,7 @@ func TestWelcomeOverTLS(t *testing.T) {
 	}
 	for _, test := range tests {
 		var out strings.Builder
-		welcome(&out, test.ready)
+		welcome(&out, test.ready, buildTiny)
 		for _, text := range test.has {
 			if !strings.Contains(out.String(), text) {
 				t.Errorf("%s: no %q in\n%s", test.name, text, out.String())
