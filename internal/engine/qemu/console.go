@@ -11,14 +11,14 @@ const (
 	// consoleMost is how much a console may have written before it is forgotten:
 	// what a guest writes there ends on the host's disk.
 	consoleMost = 4 << 20
-	// lookAtConsolesEvery is how often that is looked at.
-	lookAtConsolesEvery = time.Minute
+	// lookEvery is how often that is looked at, and whether a machine waits for
+	// room on the host's disk.
+	lookEvery = time.Minute
 )
 
-// keepConsolesSmall looks at what the machines' consoles wrote until the engine
-// closes.
-func (e *Engine) keepConsolesSmall() {
-	tick := time.NewTicker(lookAtConsolesEvery)
+// lookAfterMachines looks at the machines that run until the engine closes.
+func (e *Engine) lookAfterMachines() {
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -26,6 +26,7 @@ func (e *Engine) keepConsolesSmall() {
 			return
 		case <-tick.C:
 			e.cutConsoles(consoleMost)
+			e.resumeWaiting(e.life)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.Close()
 		return nil, fmt.Errorf("qemu: %w", err)
 	}
-	e.running.Go(e.keepConsolesSmall)
+	e.running.Go(e.lookAfterMachines)
 	return e, nil
 }
 
