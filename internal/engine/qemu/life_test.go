@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/GehirnInc/crypt/sha512_crypt"
 	"golang.org/x/sys/unix"
 
 	"github.com/cistern-cloud/cistern/internal/database"
@@ -477,6 +478,28 @@ func TestPasswordIsToldOnce(t *testing.T) {
 	l.create("2")
 	if with, err := l.TellPassword(t.Context(), "2"); err != nil || with != "" {
 		t.Errorf("with keys: %q, %v", with, err)
+	}
+}
+
+// A machine that was made without keys and is rebuilt after its password was
+// reset has the password that was told last.
+func TestPasswordThatWasResetIsKept(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	m := l.machine("1")
+	m.PublicKeys = nil
+	l.createAs(m)
+	l.must(func(w engine.Work) (engine.Progress, error) { return l.ResetPassword(t.Context(), w, ref("1")) })
+	set := l.record("1")
+	if err := l.noteNewPassword(set); err != nil { // as when the guest has taken it
+		t.Fatal(err)
+	}
+	now := l.record("1")
+	if now.Password != set.NewPassword || now.NewPassword != "" {
+		t.Errorf("the password to tell is another one than was set")
+	}
+	if err := sha512_crypt.New().Verify(now.PasswordHash, []byte(set.NewPassword)); err != nil {
+		t.Errorf("a rebuilt machine has another password: %v", err)
 	}
 }
 

@@ -35,9 +35,19 @@ func (e *Engine) ResetPassword(ctx context.Context, w engine.Work, ref engine.Re
 			}
 			return refuse("the password was not changed: the guest agent of machine %s does not answer (is qemu-guest-agent installed?): %v", m.ID, err)
 		}
-		m.Password, m.NewPassword = m.NewPassword, ""
-		return nil
+		return m.takeNewPassword()
 	}))
+}
+
+// takeNewPassword notes that the new password was set. Where the guest is given
+// one at its first start, that is the one from now on: a rebuilt one is to have
+// the password that was told last.
+func (m *machine) takeNewPassword() (err error) {
+	m.Password, m.NewPassword = m.NewPassword, ""
+	if m.PasswordHash != "" {
+		m.PasswordHash, err = hashPassword(m.Password)
+	}
+	return err
 }
 
 // setPassword waits for the guest agent and has it set root's password.
@@ -92,7 +102,9 @@ func (e *Engine) noteNewPassword(set machine) error {
 		if err != nil || m.NewPassword != set.NewPassword {
 			return err
 		}
-		m.Password, m.NewPassword = m.NewPassword, ""
+		if err := m.takeNewPassword(); err != nil {
+			return err
+		}
 		return m.save(t)
 	})
 }
