@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -83,7 +84,11 @@ func (c *realCrash) endedUnwatched() {
 		WHERE kind = 'machine' AND id = $1`, fmt.Sprint(c.worker.id))
 	c.good(errors.Join(err, db.Close()))
 	c.serve()
-	c.until("the worker to be started again", func() (bool, error) { return c.realCloud.pid(c.worker.id) != 0, nil })
+	// It may still be shown as active from before, and is off until it is started.
+	c.until("the worker to be started again", func() (bool, error) {
+		_, err := c.get(fmt.Sprintf("/_cistern/droplets/%d/screenshot", c.worker.id), io.Discard)
+		return err == nil, nil
+	})
 	c.status(c.worker.id, "active")
 	c.consoleShows("worker", imported)
 	c.survived()
