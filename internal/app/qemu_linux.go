@@ -44,7 +44,8 @@ func (s *server) openQEMU(ctx context.Context) (r running, err error) {
 	images := image.Open(filepath.Join(data, imageFolder))
 	e, err := qemu.Open(ctx, qemu.Options{
 		Dir: filepath.Join(data, "qemu"), Images: images, Network: network, Region: cloud.LocalRegion, Accel: accel.Name,
-		User: s.real.vmUser.forQEMU(accel.Name), ImportAllow: s.real.importAllow, Tags: s.store.MachineTags, Log: s.log,
+		DiskOvercommit: s.real.diskOvercommit,
+		User:           s.real.vmUser.forQEMU(accel.Name), ImportAllow: s.real.importAllow, Tags: s.store.MachineTags, Log: s.log,
 	})
 	if err != nil {
 		return r, errors.Join(err, network.Close())

@@ -25,6 +25,9 @@ type Real struct {
 	Network, Accel string
 	// VMUser is who machines run as where the server is root.
 	VMUser string
+	// DiskOvercommit is how many times the disk that there is may be promised, such
+	// as "1.5"; empty is once.
+	DiskOvercommit string
 	// ImportAllow are networks that images may be fetched from although they are
 	// not public.
 	ImportAllow []string
@@ -55,6 +58,7 @@ type realSettings struct {
 	importAllow            []netip.Prefix
 	aliases                []string
 	vmUser                 *vmUser // nil leaves machines to whoever serves
+	diskOvercommit         float64
 }
 
 // vmUser is a user that machines run as.
@@ -73,7 +77,7 @@ func (r Real) given() string {
 		{"--network", r.Network != "" && r.Network != networkUser}, {"--accel", r.Accel != "" && r.Accel != "auto"},
 		{"--vm-user", r.VMUser != ""}, {"--import-allow", len(r.ImportAllow) > 0}, {"--region-alias", len(r.RegionAliases) > 0},
 		{"--public-pool", r.PublicPool != ""}, {"--reserved-pool", r.ReservedPool != ""}, {"--ipv6-pool", r.IPv6Pool != ""},
-		{"--uplink", r.Uplink != ""},
+		{"--uplink", r.Uplink != ""}, {"--disk-overcommit", r.DiskOvercommit != "" && r.DiskOvercommit != "1"},
 	} {
 		if flag.is {
 			return flag.name
@@ -114,6 +118,9 @@ func (r Real) check(root bool) (s realSettings, err error) {
 	if r.Accel != "auto" && r.Accel != host.KVM && r.Accel != host.TCG {
 		return s, fmt.Errorf("--accel %s: use auto, kvm or tcg", r.Accel)
 	}
+	if s.diskOvercommit, err = parseOvercommit(r.DiskOvercommit); err != nil {
+		return s, err
+	}
 	if err := s.readPools(r, root); err != nil {
 		return s, err
 	}
@@ -129,6 +136,17 @@ func (r Real) check(root bool) (s realSettings, err error) {
 	}
 	s.vmUser, err = findVMUser(r.VMUser, root)
 	return s, err
+}
+
+func parseOvercommit(text string) (float64, error) {
+	if text == "" {
+		return 1, nil
+	}
+	factor, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(factor >= 1 && factor <= 1000) { // which not a number is not either
+		return 0, fmt.Errorf("--disk-overcommit %s: use a factor from 1, which promises no more than there is, to 1000", text)
+	}
+	return factor, nil
 }
 
 // readPools reads where addresses come from.

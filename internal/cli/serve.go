@@ -41,6 +41,7 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.Network, "network", "user", "network of real machines: user, or routed as root")
 	flags.StringVar(&c.Accel, "accel", "auto", "how real machines run: auto, kvm or tcg")
 	flags.StringVar(&c.VMUser, "vm-user", "", "user that real machines run as where the server is root (default cistern-vm, else nobody)")
+	flags.StringVar(&c.DiskOvercommit, "disk-overcommit", "1", "how many times the disk that there is may be promised to real machines and volumes")
 	flags.StringSliceVar(&c.ImportAllow, "import-allow", nil, "range of addresses that images may be fetched from although it is not public; may be repeated")
 	flags.StringSliceVar(&c.RegionAliases, "region-alias", nil, "another name for the region of real machines, such as nyc3=local1; may be repeated")
 	flags.StringVar(&c.PublicPool, "public-pool", "", "range of real machines' public addresses (default 127.100.0.0/16, or 198.18.0.0/16 with --network routed)")

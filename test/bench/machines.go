@@ -72,7 +72,9 @@ func (b *bench) machines(ctx context.Context) error {
 	return y.many(ctx)
 }
 
-func (y *yard) serve() (*server, error) { return y.start(y.storage, "--engine", "qemu") }
+func (y *yard) serve() (*server, error) {
+	return y.start(y.storage, "--engine", "qemu", "--disk-overcommit", "100")
+}
 
 // firstCommand measures from the request for a machine, or the making of its
 // disk by hand, to the end of the first command in it.

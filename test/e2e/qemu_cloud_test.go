@@ -85,7 +85,7 @@ func newRealCloud(t *testing.T, flags ...string) *realCloud {
 func (c *realCloud) serve(flags ...string) {
 	c.Helper()
 	s, err := start(c.home, c.environ(), append([]string{
-		"--engine", "qemu", "--accel", "tcg", "--data", c.data, "--listen", "127.0.0.1:0", "--token", qemuToken, "--rate-limit", "off",
+		"--engine", "qemu", "--accel", "tcg", "--disk-overcommit", "100", "--data", c.data, "--listen", "127.0.0.1:0", "--token", qemuToken, "--rate-limit", "off",
 		"--public-pool", c.public, "--reserved-pool", c.reserved,
 	}, flags...)...)
 	if err != nil {

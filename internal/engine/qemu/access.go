@@ -159,11 +159,37 @@ func (e *Engine) Capacity(ctx context.Context) (engine.Capacity, error) {
 	if err := unix.Sysinfo(&memory); err != nil {
 		return engine.Capacity{}, fmt.Errorf("measure the memory: %w", err)
 	}
+	taken, err := e.taken()
+	if err != nil {
+		return engine.Capacity{}, fmt.Errorf("measure the disk: %w", err)
+	}
 	total := int64(memory.Totalram) * int64(memory.Unit) / mebibyte
 	return engine.Capacity{
 		VCPUs: int64(runtime.NumCPU()), Memory: total - max(leastForHost, total/10),
-		Disk: int64(disk.Blocks) * disk.Bsize / gibibyte,
+		Disk: int64(float64(int64(disk.Bavail)*disk.Bsize+taken) * max(1, e.DiskOvercommit) / gibibyte),
 	}, nil
+}
+
+// taken is how many bytes of the disk machines and volumes have of what they
+// were promised.
+func (e *Engine) taken() (bytes int64, err error) {
+	for _, files := range []string{
+		filepath.Join(e.folder(machines, "*"), "disk-*", diskFile),
+		filepath.Join(e.folder(volumes, "*"), volumeFile),
+	} {
+		found, err := filepath.Glob(files)
+		if err != nil {
+			return 0, err
+		}
+		for _, file := range found {
+			size, err := allocated(file)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return 0, err
+			}
+			bytes += size
+		}
+	}
+	return bytes, nil
 }
 
 const (

@@ -41,6 +41,9 @@ type Options struct {
 	// ImportAllow are networks that images may be fetched from although they are
 	// not public.
 	ImportAllow []netip.Prefix
+	// DiskOvercommit is how many times the disk that there is may be promised, as
+	// machines seldom use all of theirs; less than 1 is 1.
+	DiskOvercommit float64
 	// Tags tells the tags that a machine bears now; nil knows none.
 	Tags func(ctx context.Context, id string) ([]string, error)
 	Log  *slog.Logger

@@ -581,10 +581,22 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// What there is of the disk is what is free, and what was taken of what was
+// promised; it can be promised several times.
 func TestCapacity(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	if has, err := l.Capacity(t.Context()); err != nil || has.VCPUs < 1 || has.Memory < 256 || has.Disk < 1 {
-		t.Errorf("%+v, %v", has, err)
+	once, err := l.Capacity(t.Context())
+	if err != nil || once.VCPUs < 1 || once.Memory < 256 || once.Disk < 1 {
+		t.Errorf("%+v, %v", once, err)
+	}
+	v := engine.Volume{Ref: ref("v"), Region: "nyc3", SizeGigabytes: 1, FilesystemType: "ext4"}
+	l.must(func(w engine.Work) (engine.Progress, error) { return l.CreateVolume(t.Context(), w, v) })
+	if taken, err := l.taken(); err != nil || taken == 0 {
+		t.Errorf("a volume with a filesystem has taken %d bytes, %v", taken, err)
+	}
+	l.DiskOvercommit = 10
+	if often, err := l.Capacity(t.Context()); err != nil || often.Disk < 9*once.Disk {
+		t.Errorf("ten times %d GiB are %d, %v", once.Disk, often.Disk, err)
 	}
 }
