@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	_ "github.com/cistern-cloud/cistern/internal/cli" // so that results are not kept when the server has changed
 )
 
 // binary is the cistern that all tests run.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	_ "github.com/cistern-cloud/cistern/internal/cli" // so that results are not kept when the server has changed
 	"github.com/cistern-cloud/cistern/internal/database/databasetest"
 )
 
