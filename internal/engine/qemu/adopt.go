@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,25 +167,54 @@ func (e *Engine) takeOverAgain(id string) error {
 	return err
 }
 
-// startAgain starts a machine after a start of the host.
+// startAgainAfter is the pause after the first try to start a machine again; each
+// is twice as long as the one before.
+const startAgainAfter = 5 * time.Second
+
+// startAgain starts a machine after a start of the host, which may not have all
+// that it needs yet, such as its uplink. After seven tries it stays off.
 func (e *Engine) startAgain(id string) {
+	defer e.tell(id)
+	pause := cmp.Or(e.startAgainAfter, startAgainAfter)
+	for left := 6; ; left-- {
+		if e.tryToStartAgain(id, left == 0) {
+			return
+		}
+		wait := time.NewTimer(pause)
+		select {
+		case <-wait.C:
+		case <-e.life.Done():
+			wait.Stop()
+			return
+		}
+		pause *= 2
+	}
+}
+
+// tryToStartAgain reports whether there is nothing more to try.
+func (e *Engine) tryToStartAgain(id string, last bool) bool {
 	unlock, err := e.locks.take(e.life, []string{diskLock(id), machineLock(id)})
 	if err != nil {
-		return
+		return true
 	}
 	defer unlock()
 	m, err := look[machine](e.life, e, machines, id)
 	if err != nil || !m.Running {
-		return // it was stopped or destroyed meanwhile
+		return true // it was stopped or destroyed meanwhile
 	}
-	if err = e.start(e.life, &m); err != nil {
-		e.log.Error("a machine could not be started again", "machine", id, "error", err)
+	err = e.start(e.life, &m)
+	if err != nil && !last {
+		e.log.Warn("a machine could not be started again; another try follows", "machine", id, "error", err)
+		return false
+	}
+	if err != nil {
+		e.log.Error("a machine could not be started again, and is off", "machine", id, "error", err)
 		m.Running = false
 	}
 	if err := e.db.Write(context.WithoutCancel(e.life), m.save); err != nil {
 		e.log.Error("note a machine's start", "machine", id, "error", err)
 	}
-	e.tell(id)
+	return true
 }
 
 // stoppedByItself notes that a machine's process has ended without having been

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
@@ -47,6 +48,8 @@ type Options struct {
 	// Tags tells the tags that a machine bears now; nil knows none.
 	Tags func(ctx context.Context, id string) ([]string, error)
 	Log  *slog.Logger
+	// startAgainAfter is for tests; 0 is the constant of this name.
+	startAgainAfter time.Duration
 	// Unsafe leaves out waiting for the disk, for tests that lose no power.
 	Unsafe bool
 }

@@ -168,6 +168,48 @@ func TestMachineThatComesUpLate(t *testing.T) {
 	}
 }
 
+// What a machine needs may come up later than this after a start of the host.
+func TestMachineIsStartedAgainInTheEnd(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(o *Options) { o.startAgainAfter = time.Millisecond })
+	l.create("1")
+	l.startMachine("1")
+	l.pretendReboot("1")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.crash("1")
+	late := &lateNetwork{plugged: make(chan struct{})}
+	l.options.Network = late
+	l.open()
+	<-late.plugged
+	for l.record("1").Boot != l.boot {
+		unlock, err := l.locks.take(t.Context(), []string{machineLock("1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock()
+	}
+	l.runs("1", true)
+}
+
+// lateNetwork refuses the first two plugs.
+type lateNetwork struct {
+	quiet
+	plugs   int
+	plugged chan struct{}
+}
+
+func (n *lateNetwork) Plug(ctx context.Context, m vnet.Machine) ([]vnet.NIC, error) {
+	if n.plugs++; n.plugs <= 2 {
+		return nil, errors.New("there is no uplink yet")
+	}
+	if n.plugs == 3 {
+		close(n.plugged)
+	}
+	return n.quiet.Plug(ctx, m)
+}
+
 // pretendReboot notes that a machine was started before the host was.
 func (l *lab) pretendReboot(id string) {
 	l.Helper()
