@@ -183,19 +183,21 @@ func (r *routedCloud) connect(t *testing.T) {
 		}
 	})
 	r.host.within(t, func() {
-		must(poll(patient, "the uplink to be up", isUp)) // the kernel says so a little later
+		must(poll(patient, "the uplink to be up", r.isUp)) // the kernel says so a little later
 	})
 }
 
-// isUp reports whether the uplink and its addresses are what they will be.
-func isUp() (bool, error) {
+// isUp reports whether the uplink and its addresses are what they will be. The
+// one that the kernel gives it comes last.
+func (r *routedCloud) isUp() (bool, error) {
 	link, err := netlink.LinkByName("up0")
 	if err != nil || link.Attrs().OperState != netlink.OperUp {
 		return false, err
 	}
 	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	tentative := func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 }
-	return err == nil && !slices.ContainsFunc(addrs, tentative), err
+	given := func(a netlink.Addr) bool { return a.IP.To4() == nil && a.IP.IsLinkLocalUnicast() }
+	return err == nil && !slices.ContainsFunc(addrs, tentative) && (!r.v6 || slices.ContainsFunc(addrs, given)), err
 }
 
 // forwardOldKernels does what the documents ask for where the kernel forwards
