@@ -10,10 +10,9 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/qmp"
 )
 
@@ -151,22 +150,22 @@ func (e *Engine) runningVM(ctx context.Context, id string) (*vm, error) {
 // Capacity is what machines can have of this host: all of its memory but what
 // the host needs for itself, and the filesystem that their disks are on.
 func (e *Engine) Capacity(ctx context.Context) (engine.Capacity, error) {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(e.Dir, &disk); err != nil {
+	disk, err := host.ReadDisk(e.Dir)
+	if err != nil {
 		return engine.Capacity{}, fmt.Errorf("measure the disk: %w", err)
 	}
-	var memory unix.Sysinfo_t
-	if err := unix.Sysinfo(&memory); err != nil {
+	memory, err := host.ReadMemory()
+	if err != nil {
 		return engine.Capacity{}, fmt.Errorf("measure the memory: %w", err)
 	}
 	taken, err := e.taken()
 	if err != nil {
 		return engine.Capacity{}, fmt.Errorf("measure the disk: %w", err)
 	}
-	total := int64(memory.Totalram) * int64(memory.Unit) / mebibyte
+	total := memory.Total / mebibyte
 	return engine.Capacity{
 		VCPUs: int64(runtime.NumCPU()), Memory: total - max(leastForHost, total/10),
-		Disk: int64(float64(int64(disk.Bavail)*disk.Bsize+taken) * max(1, e.DiskOvercommit) / gibibyte),
+		Disk: int64(float64(disk.Free+taken) * max(1, e.DiskOvercommit) / gibibyte),
 	}, nil
 }
 
