@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
 )
 
@@ -143,5 +142,5 @@ func (e *Engine) noteReset(ctx context.Context, m *machine, key string) error {
 		return nil
 	}
 	m.Resetting = key
-	return e.db.Write(context.WithoutCancel(ctx), func(t *database.Tx) error { return m.save(t) })
+	return e.db.Write(context.WithoutCancel(ctx), m.save)
 }
