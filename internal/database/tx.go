@@ -251,6 +251,15 @@ func (t *Tx) ForTurn() string {
 	return ""
 }
 
+// ForShare ends a SELECT whose rows must stay as they are until the transaction
+// has written down what it concludes from them.
+func (t *Tx) ForShare() string {
+	if t.db.postgres {
+		return " FOR SHARE"
+	}
+	return ""
+}
+
 // SkipLocked is ForUpdate that passes over rows somebody else has locked.
 func (t *Tx) SkipLocked() string {
 	if t.db.postgres {

@@ -339,7 +339,7 @@ func (x *execution[P]) later(ctx context.Context, err error) error {
 
 // waitFor makes an operation due when another ends, or at once if it has.
 func waitFor(tx *store.Tx, row *store.Operation, action int64) error {
-	other, err := tx.Operation(action)
+	other, err := tx.WaitedFor(action)
 	if err != nil && !cloud.IsNotFound(err) {
 		return err
 	}

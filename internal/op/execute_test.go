@@ -3,11 +3,14 @@ package op
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
+	"github.com/cistern-cloud/cistern/internal/database"
+	"github.com/cistern-cloud/cistern/internal/database/databasetest"
 	"github.com/cistern-cloud/cistern/internal/store"
 )
 
@@ -144,6 +147,57 @@ func TestWaitForWakesUp(t *testing.T) {
 		l.wantEnd(l.operation(3), cloud.Completed, "")
 		l.wantNotes("[b a a b a a]")
 	})
+}
+
+// Where writers work side by side, the end of the other may fall between a look
+// at it and the note of who waits: it must wake that one all the same.
+func TestWaitForIsWokenByAnEndBeside(t *testing.T) {
+	plan := Define("plan", step("a", nil))
+	c := databasetest.Config(t, "postgres")
+	c.Twice = false // the end comes once
+	l := newLab(t, c)
+	r := l.runner("one", plan)
+	l.begin(r, plan, 1)
+	l.begin(r, plan, 2)
+	ended := make(chan error, 1)
+	finish := func() {
+		go func() {
+			ended <- l.store.Write(context.WithoutCancel(t.Context()), func(tx *store.Tx) error {
+				return fenced(tx.FinishOperation(store.Operation{Action: cloud.Action{ID: 1}}, cloud.Completed))
+			})
+		}()
+		for len(ended) == 0 && !l.blocked() {
+			runtime.Gosched()
+		}
+	}
+	row := l.operation(2)
+	l.write(func(tx *store.Tx) error {
+		if err := waitFor(tx, &row, 1); err != nil {
+			return err
+		}
+		finish()
+		return fenced(tx.SaveOperation(row, false))
+	})
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if o := l.operation(2); o.WaitsFor != 0 || !o.RunAt.Equal(l.Now()) {
+		t.Errorf("it waits for %d, due in %s", o.WaitsFor, o.RunAt.Sub(l.Now()))
+	}
+}
+
+// blocked reports whether a transaction on PostgreSQL that works on operations
+// waits for another.
+func (l *lab) blocked() (is bool) {
+	err := l.db.Peek(l.Context(), func(t *database.Tx) (err error) {
+		is, err = database.One(t, database.Value[bool], `SELECT EXISTS (SELECT 1 FROM pg_locks w
+			JOIN pg_locks r ON r.pid = w.pid WHERE NOT w.granted AND r.relation = 'actions'::regclass)`)
+		return err
+	})
+	if err != nil {
+		l.Error(err)
+	}
+	return is || err != nil
 }
 
 // An operation that waits for one that has ended, or is unknown, is due at once

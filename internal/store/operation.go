@@ -53,6 +53,12 @@ func (tx *Tx) Operation(id int64) (Operation, error) {
 	return found(database.One(tx.t, scanOperation, `SELECT `+operationColumns+` FROM actions WHERE id = $1`, id))
 }
 
+// WaitedFor is Operation for one whose end is about to be waited for: it does
+// not end before the transaction does, so that its end finds who waits.
+func (tx *Tx) WaitedFor(id int64) (Operation, error) {
+	return found(database.One(tx.t, scanOperation, `SELECT `+operationColumns+` FROM actions WHERE id = $1`+tx.t.ForShare(), id))
+}
+
 // Claim is who claims operations, until when in real time.
 type Claim struct {
 	Owner string
