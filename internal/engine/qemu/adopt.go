@@ -75,7 +75,7 @@ func (e *Engine) takeOver(ctx context.Context, m machine) error {
 	if !m.Running {
 		return e.noteRunning(ctx, m.ID)
 	}
-	e.setNewPassword(m)
+	e.setNewPassword(m.ID)
 	return nil
 }
 
@@ -89,9 +89,9 @@ func (e *Engine) plug(ctx context.Context, m machine) error {
 	return nil
 }
 
-// takeOverLate takes over a process, if there is one, that had not come up yet
-// when this engine looked for those that run: the one before was killed while it
-// started it. If it cannot be reached it is ended, as nobody was told that it
+// takeOverLate takes over a process, if there is one, that did not answer when
+// this engine looked for those that run: the one before may have been killed while
+// it started it. If it cannot be reached it is ended, as nobody was told that it
 // has started.
 func (e *Engine) takeOverLate(ctx context.Context, m machine) error {
 	if e.vm(m.ID) != nil || !alive(e.folder(machines, m.ID)) {
@@ -160,11 +160,8 @@ func (e *Engine) takeOverAgain(id string) error {
 	if err := e.noteRunning(e.life, id); err != nil {
 		return err
 	}
-	m, err := look[machine](e.life, e, machines, id)
-	if err == nil {
-		e.setNewPassword(m)
-	}
-	return err
+	e.setNewPassword(id)
+	return nil
 }
 
 // startAgainAfter is the pause after the first try to start a machine again; each

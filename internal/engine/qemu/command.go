@@ -12,6 +12,7 @@ import (
 // Names in a machine's folder.
 const (
 	pidFile        = "qemu.pid"
+	runningFile    = "running.lock" // held by its process, see alive
 	logFile        = "qemu.log"
 	consoleFile    = "console.log"
 	monitorSocket  = "monitor.sock"

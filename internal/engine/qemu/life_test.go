@@ -8,37 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/GehirnInc/crypt/sha512_crypt"
 	"golang.org/x/sys/unix"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
 )
-
-// crash kills a machine's process, as a fault of its own would.
-func (l *lab) crash(id string) {
-	l.Helper()
-	pid := lockHolder(l.folder(machines, id))
-	if pid == 0 {
-		l.Fatalf("machine %s has no process", id)
-	}
-	process, err := openProcess(pid)
-	if err != nil {
-		l.Fatal(err)
-	}
-	defer process.Close()
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-		l.Fatal(err)
-	}
-	if err := waitForEnd(l.Context(), process); err != nil {
-		l.Fatal(err)
-	}
-}
 
 // watch returns the machines that stop by themselves from now on.
 func (l *lab) watch() <-chan string {
@@ -128,42 +106,6 @@ func TestMachineThatIsGoneAtTheStart(t *testing.T) {
 		l.runs("1", rebooted)
 		if l.record("1").Running != rebooted {
 			t.Errorf("after a reboot %t: it is meant to run %t", rebooted, !rebooted)
-		}
-	}
-}
-
-// An engine that is killed while it starts a process leaves one that comes up
-// when the next engine has looked for it. It is taken over all the same, or
-// ended where it cannot be reached.
-func TestMachineThatComesUpLate(t *testing.T) {
-	t.Parallel()
-	for _, reachable := range []bool{true, false} {
-		l := newLab(t)
-		l.create("1")
-		l.startMachine("1")
-		dir := l.folder(machines, "1")
-		first := lockHolder(dir)
-		shown, hidden := filepath.Join(dir, pidFile), filepath.Join(dir, "hidden")
-		if err := os.Rename(shown, hidden); err != nil {
-			t.Fatal(err)
-		}
-		l.reopen()
-		l.runs("1", false)
-		if err := os.Rename(hidden, shown); err != nil {
-			t.Fatal(err)
-		}
-		if !reachable {
-			if err := os.Remove(filepath.Join(dir, monitorSocket)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		l.startMachine("1")
-		l.runs("1", true)
-		if same := lockHolder(dir) == first; same != reachable {
-			t.Errorf("where it can be reached %t, its process is the same %t", reachable, same)
-		}
-		if l.vm("1") == nil || !l.record("1").Running {
-			t.Error("it is not taken over")
 		}
 	}
 }
@@ -396,92 +338,6 @@ func TestResizeThatWasCutOffIsTakenBack(t *testing.T) {
 	}
 }
 
-// A process whose monitor does not answer, and that holds its pidfile no more, is
-// ended all the same.
-func TestWedgedProcessIsEnded(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	l.create("1")
-	l.startMachine("1")
-	changed := l.watch()
-	dir := l.folder(machines, "1")
-	pid := lockHolder(dir)
-	process, err := openProcess(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer process.Close()
-	if err := errors.Join(unix.Kill(pid, unix.SIGSTOP), os.Remove(filepath.Join(dir, pidFile))); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = kill(process) }()
-	l.must(func(w engine.Work) (engine.Progress, error) {
-		return l.StopMachine(t.Context(), w, ref("1"), engine.Stop{Force: true})
-	})
-	l.runs("1", false)
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(process.Fd()), Events: unix.POLLIN}}, 0); n != 1 {
-		t.Errorf("its process runs on: %v", err)
-	}
-	select {
-	case id := <-changed:
-		t.Errorf("machine %s is said to have stopped by itself", id)
-	default:
-	}
-}
-
-// Where this runs as root, machines do not.
-func TestMachinesRunUnprivileged(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not root: machines run as whoever runs this")
-	}
-	t.Parallel()
-	l := newLab(t, func(o *Options) {
-		o.ImportAllow = loopback
-		o.User = &User{UID: 65534, GID: 65534}
-		for dir := o.Dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-			_ = os.Chmod(dir, 0o711) // as the folders of a server are
-		}
-	})
-	l.create("1")
-	l.startMachine("1")
-	dir := l.folder(machines, "1")
-	process, err := os.Stat(filepath.Join("/proc", itoa(lockHolder(dir))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if uid := process.Sys().(*syscall.Stat_t).Uid; uid != 65534 {
-		t.Errorf("its process runs as %d", uid)
-	}
-	folder, err := os.Stat(dir)
-	if err != nil || folder.Mode().Perm() != 0o700 || folder.Sys().(*syscall.Stat_t).Uid != 65534 {
-		t.Errorf("its folder is %v, %v", folder, err)
-	}
-
-	url := l.serveImages()
-	v := engine.Volume{Ref: ref("v"), Region: "nyc3", SizeGigabytes: 1, FilesystemType: "ext4"}
-	for _, call := range []func(w engine.Work) (engine.Progress, error){
-		func(w engine.Work) (engine.Progress, error) { return l.CreateVolume(t.Context(), w, v) },
-		func(w engine.Work) (engine.Progress, error) {
-			return l.AttachVolume(t.Context(), w, ref("v"), ref("1"))
-		},
-		func(w engine.Work) (engine.Progress, error) {
-			return l.SnapshotVolume(t.Context(), w, ref("v"), ref("s"))
-		},
-		func(w engine.Work) (engine.Progress, error) { return l.CopyImage(t.Context(), w, ref("1"), ref("i")) },
-		func(w engine.Work) (engine.Progress, error) {
-			return l.DetachVolume(t.Context(), w, ref("v"), ref("1"))
-		},
-		func(w engine.Work) (engine.Progress, error) {
-			return l.SnapshotVolume(t.Context(), w, ref("v"), ref("t"))
-		},
-		func(w engine.Work) (engine.Progress, error) {
-			return l.ImportImage(t.Context(), w, engine.Import{Ref: ref("imported"), URL: url, Region: "nyc3"})
-		},
-	} {
-		l.must(call)
-	}
-}
-
 // A firewall that the network cannot keep is said to be so, and takes the place of
 // the one before as far as it can be kept.
 func TestFirewallThatCannotBeKept(t *testing.T) {
@@ -497,105 +353,6 @@ func TestFirewallThatCannotBeKept(t *testing.T) {
 	}
 	if kept := l.record("1").Firewall; kept.Version != 2 {
 		t.Errorf("it has %+v", kept)
-	}
-}
-
-// A machine without keys gets a password that is told once; its metadata hold
-// no more than a hash.
-func TestPasswordIsToldOnce(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	m := l.machine("1")
-	m.PublicKeys = nil
-	l.createAs(m)
-	if data := vendorData(l.record("1")); !strings.Contains(data, "- root:$6$") || strings.Contains(data, l.record("1").Password) {
-		t.Errorf("vendor data:\n%s", data)
-	}
-	if first, err := l.TellPassword(t.Context(), "1"); err != nil || len(first) < 16 {
-		t.Errorf("first %q, %v", first, err)
-	}
-	if again, err := l.TellPassword(t.Context(), "1"); err != nil || again != "" {
-		t.Errorf("again %q, %v", again, err)
-	}
-	l.create("2")
-	if with, err := l.TellPassword(t.Context(), "2"); err != nil || with != "" {
-		t.Errorf("with keys: %q, %v", with, err)
-	}
-}
-
-// A machine that was made without keys and is rebuilt after its password was
-// reset has the password that was told last.
-func TestPasswordThatWasResetIsKept(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	m := l.machine("1")
-	m.PublicKeys = nil
-	l.createAs(m)
-	l.must(func(w engine.Work) (engine.Progress, error) { return l.ResetPassword(t.Context(), w, ref("1")) })
-	set := l.record("1")
-	if err := l.noteNewPassword(set); err != nil { // as when the guest has taken it
-		t.Fatal(err)
-	}
-	now := l.record("1")
-	if now.Password != set.NewPassword || now.NewPassword != "" {
-		t.Errorf("the password to tell is another one than was set")
-	}
-	if err := sha512_crypt.New().Verify(now.PasswordHash, []byte(set.NewPassword)); err != nil {
-		t.Errorf("a rebuilt machine has another password: %v", err)
-	}
-}
-
-// Whoever joins the console sees what it wrote before, and sends away who was
-// there.
-func TestConsole(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	l.create("1")
-	if _, err := l.Console(t.Context(), "1"); !engine.IsFinal(err) {
-		t.Errorf("of a machine that is off: %v", err)
-	}
-	l.startMachine("1")
-	first, err := l.Console(t.Context(), "1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	readUntil(t, first, "cistern-tiny ready")
-	second, err := l.Console(t.Context(), "1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
-	readUntil(t, second, "cistern-tiny") // of before
-	if _, err := second.Write([]byte("\n")); err != nil {
-		t.Fatal(err)
-	}
-	readUntil(t, second, "login:")
-	for b := make([]byte, 1024); err == nil; {
-		_, err = first.Read(b)
-	}
-}
-
-// What a guest writes to its console does not fill the host's disk.
-func TestConsoleIsKeptSmall(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	l.create("1")
-	l.startMachine("1")
-	console, err := l.Console(t.Context(), "1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer console.Close()
-	readUntil(t, console, "login:")
-	l.cutConsoles(10)
-	if _, err := console.Write([]byte("\n")); err != nil {
-		t.Fatal(err)
-	}
-	readUntil(t, console, "login:")
-	info, err := os.Stat(filepath.Join(l.folder(machines, "1"), consoleFile))
-	if err != nil || info.Size() > 100 {
-		t.Errorf("%+v, %v: want what was written since", info, err)
 	}
 }
 

@@ -54,10 +54,12 @@ func (l *locks) release(name string) {
 	delete(l.held, name)
 }
 
-// Locks are taken in this order, that of a snapshot first, so that nobody deadlocks. A copy of a disk takes
-// long and holds the first only: whatever starts, stops or replaces the disk waits
-// for it, and a firewall does not.
+// Locks are taken in this order, that of a snapshot first, so that nobody
+// deadlocks. A copy of a disk takes long and does not hold its machine's:
+// whatever starts, stops or replaces the disk waits for it, and a firewall does
+// not. Who waits for a guest agent holds the password's only.
 func snapshotLock(id string) string  { return "snapshot/" + id }
+func passwordLock(id string) string  { return "password/" + id }
 func diskLock(machine string) string { return "disk/" + machine }
 func machineLock(id string) string   { return "machine/" + id }
 func volumeLock(id string) string    { return "volume/" + id }

@@ -21,22 +21,53 @@ const (
 )
 
 // ResetPassword gives root a new random password through the guest agent: now
-// when the machine runs, else when it starts next.
+// when the machine runs, else when it starts next. While the agent is waited for
+// all else can be done to the machine.
 func (e *Engine) ResetPassword(ctx context.Context, w engine.Work, ref engine.Ref) (engine.Progress, error) {
-	return e.do(ctx, e.change(w, ref.ID, func(ctx context.Context, j *job, m *machine) error {
-		m.NewPassword = newPassword()
-		v, err := e.process(m.ID)
-		if err != nil || v == nil {
-			return err
-		}
-		if err := setPassword(ctx, v, m.NewPassword); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
+	return e.do(ctx, call{
+		work: w, locks: []string{passwordLock(ref.ID)},
+		run: func(ctx context.Context, j *job) (effect, error) {
+			password := newPassword()
+			set, err := e.setPasswordNow(ctx, ref.ID, password)
+			if err != nil {
+				return effect{}, err
 			}
-			return refuse("the password was not changed: the guest agent of machine %s does not answer (is qemu-guest-agent installed?): %v", m.ID, err)
-		}
-		return m.takeNewPassword()
-	}))
+			unlock, err := e.locks.take(ctx, []string{machineLock(ref.ID)})
+			if err != nil {
+				return effect{}, err
+			}
+			// It may have been started since it was found to be off.
+			j.atEnd = append(j.atEnd, unlock, func() { e.setNewPassword(ref.ID) })
+			m, err := look[machine](ctx, e, machines, ref.ID)
+			if err != nil {
+				return effect{}, err
+			}
+			m.NewPassword = password
+			if set {
+				err = m.takeNewPassword()
+			}
+			return effect{record: m.save}, err
+		},
+	})
+}
+
+// setPasswordNow sets a machine's password and reports whether it runs.
+func (e *Engine) setPasswordNow(ctx context.Context, id, password string) (bool, error) {
+	if _, err := look[machine](ctx, e, machines, id); err != nil {
+		return false, err
+	}
+	v, err := e.process(id)
+	if err != nil || v == nil {
+		return false, err
+	}
+	err = setPassword(ctx, v, password)
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case err != nil:
+		return false, refuse("the password was not changed: the guest agent of machine %s does not answer (is qemu-guest-agent installed?): %v", id, err)
+	}
+	return true, nil
 }
 
 // takeNewPassword notes that the new password was set. Where the guest is given
@@ -75,12 +106,16 @@ func setPassword(ctx context.Context, v *vm, password string) error {
 
 // setNewPassword sets a password that was reset while the machine was off, once
 // its guest agent answers.
-func (e *Engine) setNewPassword(m machine) {
-	v := e.vm(m.ID)
-	if m.NewPassword == "" || v == nil {
+func (e *Engine) setNewPassword(id string) {
+	v := e.vm(id)
+	if v == nil {
 		return
 	}
 	e.running.Go(func() {
+		m, err := look[machine](e.life, e, machines, id)
+		if err != nil || m.NewPassword == "" {
+			return
+		}
 		if err := setPassword(e.life, v, m.NewPassword); err != nil {
 			e.log.Warn("a password that was reset is not set yet; the next start tries again", "machine", m.ID, "error", err)
 			return

@@ -48,7 +48,7 @@ func (e *Engine) start(ctx context.Context, m *machine) error {
 		}
 	}
 	m.Running, m.Boot = true, e.boot
-	e.setNewPassword(*m)
+	e.setNewPassword(m.ID)
 	return nil
 }
 

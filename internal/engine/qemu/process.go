@@ -11,12 +11,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alive reports whether a machine's process runs. QEMU holds a lock on its
-// pidfile for as long as it does; whether there is a process of that number
-// says nothing.
-func alive(dir string) bool { return lockHolder(dir) != 0 }
+const (
+	// strangerTime is how long a process that this engine is not connected to may
+	// take to tell its number and to end, and lookAgainAfter how often it is looked at.
+	strangerTime   = 20 * time.Second
+	lookAgainAfter = 10 * time.Millisecond
+)
 
-// lockHolder returns the process that holds a machine's pidfile, or 0.
+// alive reports whether a machine has a process, from before it starts until it
+// has ended. Whether there is a process of some number says nothing.
+func alive(dir string) bool {
+	f, err := openPlain(filepath.Join(dir, runningFile), os.O_RDONLY)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock)
+	return err == nil && lock.Type != unix.F_UNLCK
+}
+
+// lockRunning makes and locks the file that a machine's process is given. The
+// lock is that of the open file, so the process has it from its first moment on,
+// whatever becomes of this one.
+func lockRunning(dir string) (*os.File, error) {
+	path := filepath.Join(dir, runningFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	f, err := create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// lockHolder returns the process that holds a machine's pidfile, or 0. QEMU locks
+// it soon after it has started, and removes it just before it has ended.
 func lockHolder(dir string) int {
 	f, err := os.OpenFile(filepath.Join(dir, pidFile), os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -28,6 +63,29 @@ func lockHolder(dir string) int {
 		return 0
 	}
 	return int(lock.Pid)
+}
+
+// endStranger ends a machine's process that this engine is not connected to.
+// One that has just started takes a moment to tell its number.
+func endStranger(ctx context.Context, dir string) error {
+	ctx, done := context.WithTimeoutCause(ctx, strangerTime,
+		fmt.Errorf("a process runs in %s and does not end; end it by hand (%s tells which, if it is there)", dir, pidFile))
+	defer done()
+	again := time.NewTicker(lookAgainAfter)
+	defer again.Stop()
+	for alive(dir) {
+		if pid := lockHolder(dir); pid != 0 {
+			if err := killHolder(ctx, dir, pid); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // killHolder kills the process that holds a machine's pidfile. The process is

@@ -122,6 +122,11 @@ func closeFiles(nics []vnet.NIC) {
 // spawn starts QEMU in a session of its own, so that it outlives this process
 // and no terminal's signal reaches it.
 func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
+	running, err := lockRunning(dir)
+	if err != nil {
+		return nil, err
+	}
+	c.give(running)
 	discard(filepath.Join(dir, partialFile)) // of a process that died while it was copied
 	discard(filepath.Join(dir, logFile))
 	log, err := create(filepath.Join(dir, logFile))
@@ -294,11 +299,7 @@ func (e *Engine) kill(ctx context.Context, id string) error {
 	if v := e.vm(id); v != nil {
 		return v.kill(ctx)
 	}
-	dir := e.folder(machines, id)
-	if pid := lockHolder(dir); pid != 0 {
-		return killHolder(ctx, dir, pid)
-	}
-	return nil
+	return endStranger(ctx, e.folder(machines, id))
 }
 
 // kill has QEMU write back what it holds and end, or else ends it.
