@@ -218,7 +218,7 @@ func (p *Plane) expireBackup(ctx context.Context, expired cloud.Image) error {
 		return err
 	}
 	return p.store.Write(ctx, func(tx *store.Tx) error {
-		image, err := tx.Image(expired.Account, expired.ID)
+		image, err := tx.LockImage(expired.Account, expired.ID) // so that it does not become a snapshot now
 		if cloud.IsNotFound(err) || err == nil && image.Type != cloud.ImageBackup {
 			return nil
 		}

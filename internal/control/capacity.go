@@ -52,15 +52,17 @@ func (b bounds) more(tx *store.Tx, memory, disk int64) error {
 	if err := tx.LockUse(); err != nil {
 		return err
 	}
-	use, err := tx.Use()
+	use, err := tx.Use([]string{dropletResize.Name, volumeResize.Name})
 	if err != nil {
 		return err
 	}
-	growing, err := growingDisks(tx)
-	if err != nil {
-		return err
+	for _, resize := range use.Growing {
+		more, err := growth(resize)
+		if err != nil {
+			return err
+		}
+		use.Disk += more
 	}
-	use.Disk += growing
 	switch {
 	case memory > 0 && use.Memory+memory > b.Memory:
 		return cloud.Invalid("This server has %d MiB of memory for Droplets, of which those that run take %d MiB; %d MiB more do not fit. Power off or destroy a Droplet, or choose a smaller size.",
@@ -72,39 +74,17 @@ func (b bounds) more(tx *store.Tx, memory, disk int64) error {
 	return nil
 }
 
-// growingDisks is what resizes that have begun will add: rows show it when they
-// have ended.
-func growingDisks(tx *store.Tx) (total int64, err error) {
-	resizes, err := tx.UnfinishedArgs(dropletResize.Name)
-	if err != nil {
-		return 0, err
-	}
-	for _, text := range resizes {
+// growth is what a resize that has begun will add: rows show it when it has
+// ended.
+func growth(of store.Growing) (int64, error) {
+	if of.Plan == dropletResize.Name {
 		var args reshapeArgs
-		if err := json.Unmarshal([]byte(text), &args); err != nil {
-			return 0, err
-		}
-		total += args.To.Disk - args.From.Disk
+		err := json.Unmarshal([]byte(of.Args), &args)
+		return args.To.Disk - args.From.Disk, err
 	}
-	volumes, err := tx.UnfinishedArgs(volumeResize.Name)
-	if err != nil {
-		return 0, err
-	}
-	for _, text := range volumes {
-		var args resizeArgs
-		if err := json.Unmarshal([]byte(text), &args); err != nil {
-			return 0, err
-		}
-		volume, err := tx.NewVolume(args.Volume)
-		if cloud.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		total += args.SizeGigabytes - volume.SizeGigabytes
-	}
-	return total, nil
+	var args resizeArgs
+	err := json.Unmarshal([]byte(of.Args), &args)
+	return args.SizeGigabytes - of.Size, err
 }
 
 // mayStart refuses to start a Droplet that does not fit. One that runs does.

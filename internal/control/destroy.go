@@ -31,12 +31,14 @@ func associated(tx *store.Tx, account, droplet int64) ([]cloud.Associated, error
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range volumes {
+	ids := make([]string, len(volumes))
+	for i, v := range volumes {
+		ids[i] = v.ID
 		resources = append(resources, cloud.Associated{
 			Kind: cloud.AssociatedVolume, ID: v.ID, Name: v.Name, SizeGigabytes: float64(v.SizeGigabytes),
 		})
 	}
-	copies, err := tx.SnapshotsOfAttached(account, droplet)
+	copies, err := tx.SnapshotsOfVolumes(account, ids) // of those, whatever is attached meanwhile
 	if err != nil {
 		return nil, err
 	}

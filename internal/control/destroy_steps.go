@@ -158,11 +158,23 @@ func (p *Plane) holdResources(tx *store.Tx, run *op.Run[destroyArgs]) error {
 		refs = append(refs, b.Ref())
 	}
 	for _, ref := range refs {
-		if err := hold(tx, ref, run.ID); err != nil {
+		if err := holdResource(tx, ref, run.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// holdResource holds what a destroy is about to destroy or to free. An image is
+// locked first: whoever accepts it looks for holds, takes none, and has to end
+// before it is looked whose the image is.
+func holdResource(tx *store.Tx, ref cloud.Ref, action int64) error {
+	if id, ok := cloud.ParseID(ref.ID); ok && ref.Kind == cloud.KindImage {
+		if _, err := tx.LockAnyImage(id); err != nil && !cloud.IsNotFound(err) {
+			return err
+		}
+	}
+	return hold(tx, ref, action)
 }
 
 func resourceRef(r cloud.DestroyResource) cloud.Ref {

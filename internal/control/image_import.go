@@ -126,9 +126,10 @@ func (p *Plane) saveNotImported(tx *store.Tx, run *op.Run[importArgs]) error {
 	return tx.DropImage(run.Args.Image)
 }
 
-// changeImage changes an image that an operation holds.
+// changeImage changes an image that an operation holds. Its owner may describe it
+// at the same time, and neither overwrites what the other has written.
 func changeImage(tx *store.Tx, id int64, change func(*cloud.Image)) error {
-	image, err := tx.AnyImage(id)
+	image, err := tx.LockAnyImage(id)
 	if err != nil {
 		return err
 	}

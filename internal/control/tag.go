@@ -33,6 +33,9 @@ func (p *Plane) AddTag(ctx context.Context, who cloud.Actor, name string) (tag c
 		return tag, err
 	}
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil {
+			return err
+		}
 		kept, err := tx.AddTag(who.Account, name)
 		if err != nil {
 			return err

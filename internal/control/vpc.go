@@ -119,7 +119,7 @@ func (p *Plane) ChangeVPC(ctx context.Context, who cloud.Actor, id string, chang
 		if err := tx.LockAccount(who.Account); err != nil {
 			return err
 		}
-		if v, err = tx.VPC(who.Account, id); err != nil {
+		if v, err = tx.LockVPC(who.Account, id); err != nil {
 			return err
 		}
 		if err := describeVPC(tx, &v, change); err != nil {
@@ -219,6 +219,11 @@ func (p *Plane) addMissingVPCs(ctx context.Context) error {
 			return err
 		}
 		for _, account := range accounts {
+			// So that nobody else takes the ranges that are free. Accounts are
+			// locked by ID, so that two of these do not wait for each other.
+			if err := tx.LockAccount(account.ID); err != nil {
+				return err
+			}
 			if err := addDefaultVPCs(tx, account.ID, *p.Catalog()); err != nil {
 				return err
 			}
@@ -228,7 +233,7 @@ func (p *Plane) addMissingVPCs(ctx context.Context) error {
 }
 
 // addDefaultVPCs makes the default VPCs that an account lacks, each with a
-// range of its own. A region that there is no range left for has none, and
+// range of its own. The transaction has locked the account, or made it. A region that there is no range left for has none, and
 // Droplets there have to name their VPC.
 func addDefaultVPCs(tx *store.Tx, account int64, catalog cloud.Catalog) error {
 	for _, region := range catalog.Regions {

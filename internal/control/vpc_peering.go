@@ -41,6 +41,9 @@ func (p *Plane) CreateVPCPeering(ctx context.Context, who cloud.Actor, name stri
 	}
 	uuid := cloud.NewUUID()
 	err = p.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(who.Account); err != nil { // before the VPCs, as who changes those does
+			return err
+		}
 		ends, err := peeredVPCs(tx, who.Account, vpcs)
 		if err != nil {
 			return err

@@ -32,8 +32,9 @@ func (tx *Tx) Account(id int64) (cloud.Account, error) {
 // It is for rules across rows, which no constraint keeps, and it is what keeps
 // transactions from waiting for each other: who changes tags, or deletes or
 // readdresses a Droplet, or changes a firewall, changes rows of many Droplets,
-// and locks the account before any other row but that of its own operation. To
-// count something new for the account locks it too.
+// and locks the account before any other row but that of its own operation. So
+// does whoever makes or renames a VPC, a peering or a tag, as no range and no name
+// is to be taken twice. To count something new for the account locks it too.
 func (tx *Tx) LockAccount(id int64) error {
 	_, err := found(database.One(tx.t, database.Value[int64], `SELECT id FROM accounts WHERE id = $1`+tx.t.ForTurn(), id))
 	return err

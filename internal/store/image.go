@@ -61,6 +61,15 @@ func (tx *Tx) AnyImage(id int64) (cloud.Image, error) {
 	return found(database.One(tx.t, scanImage, `SELECT `+imageColumns+` FROM images i WHERE i.id = $1`, id))
 }
 
+// LockAnyImage is AnyImage for one that the transaction is about to change, or to
+// hold for an operation: who gives it away waits.
+func (tx *Tx) LockAnyImage(id int64) (cloud.Image, error) {
+	if _, err := database.All(tx.t, database.Value[int64], `SELECT id FROM images WHERE id = $1`+tx.t.ForUpdate(), id); err != nil {
+		return cloud.Image{}, err
+	}
+	return tx.AnyImage(id)
+}
+
 // ImageBySlug reads an image of the catalogue.
 func (tx *Tx) ImageBySlug(slug string) (cloud.Image, error) {
 	if base, ok := tx.base.bySlug[slug]; ok {

@@ -50,12 +50,17 @@ func (tx *Tx) VolumeSnapshots(account int64, volume string, p cloud.Page) ([]clo
 		` ORDER BY vs.created_at, vs.id`, p)
 }
 
-// SnapshotsOfAttached lists the snapshots of the volumes that are attached to
-// a Droplet, oldest first.
-func (tx *Tx) SnapshotsOfAttached(account, droplet int64) ([]cloud.VolumeSnapshot, error) {
-	return database.All(tx.t, scanVolumeSnapshot, `SELECT `+volumeSnapshotColumns+` FROM volume_snapshots vs
-		JOIN volumes vo ON vo.id = vs.volume_id
-		WHERE vs.ready AND vs.account_id = $1 AND vo.droplet_id = $2 ORDER BY vs.created_at, vs.id`, account, droplet)
+// SnapshotsOfVolumes lists the snapshots of volumes, oldest first.
+func (tx *Tx) SnapshotsOfVolumes(account int64, volumes []string) ([]cloud.VolumeSnapshot, error) {
+	if len(volumes) == 0 {
+		return []cloud.VolumeSnapshot{}, nil
+	}
+	var w filter
+	w.add(`vs.ready`)
+	w.add(`vs.account_id = ?`, account)
+	addIn(&w, `vs.volume_id IN`, volumes)
+	return database.All(tx.t, scanVolumeSnapshot, `SELECT `+volumeSnapshotColumns+` FROM volume_snapshots vs`+w.where()+
+		` ORDER BY vs.created_at, vs.id`, w.args...)
 }
 
 // DeleteVolumeSnapshot removes a volume snapshot.

@@ -34,7 +34,7 @@ func (tx *Tx) VPC(account int64, id string) (cloud.VPC, error) {
 		`SELECT `+vpcColumns+` FROM vpcs v WHERE v.id = $1 AND v.account_id = $2`, id, account))
 }
 
-// LockVPC reads a VPC that the transaction is about to delete or to join. A
+// LockVPC reads a VPC that the transaction is about to change, delete or join. A
 // Droplet that is added to it waits for the transaction's end.
 func (tx *Tx) LockVPC(account int64, id string) (cloud.VPC, error) {
 	return found(database.One(tx.t, scanVPC,
