@@ -37,6 +37,9 @@ func (s *server) openQEMU(ctx context.Context) (r running, err error) {
 		return r, fmt.Errorf("--accel: %w", err)
 	}
 	s.log.Info("machines are real", "accel", accel.Name, "why", accel.Why, "network", s.Network)
+	if s.real.vmUser != nil && s.VMUIDs == "" && s.real.vmUIDs.count == 0 {
+		s.log.Warn("machines share one user, as root has few user IDs here; --vm-uids names others", "user", s.real.vmUser.name)
+	}
 	network, err := s.openNetwork(ctx)
 	if err != nil {
 		return r, fmt.Errorf("--network %s: %w", s.Network, err)
@@ -45,7 +48,7 @@ func (s *server) openQEMU(ctx context.Context) (r running, err error) {
 	e, err := qemu.Open(ctx, qemu.Options{
 		Dir: filepath.Join(data, "qemu"), Images: images, Network: network, Region: cloud.LocalRegion, Accel: accel.Name,
 		DiskOvercommit: s.real.diskOvercommit,
-		User:           s.real.vmUser.forQEMU(accel.Name), ImportAllow: s.real.importAllow, Tags: s.store.MachineTags, Log: s.log,
+		User:           s.real.forQEMU(accel.Name), ImportAllow: s.real.importAllow, Tags: s.store.MachineTags, Log: s.log,
 	})
 	if err != nil {
 		return r, errors.Join(err, network.Close())
@@ -80,13 +83,13 @@ func (s *server) openNetwork(ctx context.Context) (vnet.Network, error) {
 	return routed.New(ctx, o)
 }
 
-// forQEMU is the user as the engine knows it, with the group that may use KVM
-// where that is used.
-func (u *vmUser) forQEMU(accel string) *qemu.User {
-	if u == nil {
+// forQEMU is the user of the machines as the engine knows it, with the group that
+// may use KVM where that is used.
+func (r realSettings) forQEMU(accel string) *qemu.User {
+	if r.vmUser == nil {
 		return nil
 	}
-	user := &qemu.User{UID: u.uid, GID: u.gid}
+	user := &qemu.User{UID: r.vmUser.uid, GID: r.vmUser.gid, Own: qemu.UIDs{First: r.vmUIDs.first, Count: r.vmUIDs.count}}
 	if accel != host.KVM {
 		return user
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/user"
 	"strconv"
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
@@ -28,6 +27,9 @@ type Real struct {
 	// DiskOvercommit is how many times the disk that there is may be promised, such
 	// as "1.5"; empty is once.
 	DiskOvercommit string
+	// VMUIDs are user IDs of which each machine has one to itself: FIRST-LAST, or
+	// off; empty is the default.
+	VMUIDs string
 	// ImportAllow are networks that images may be fetched from although they are
 	// not public.
 	ImportAllow []string
@@ -37,10 +39,6 @@ type Real struct {
 	// to the world.
 	PublicPool, ReservedPool, IPv6Pool, Uplink string
 }
-
-// defaultVMUser is who machines run as unless somebody else is named: whoever
-// has made a user for it, and else the one that every system has.
-var defaultVMUsers = []string{"cistern-vm", "nobody"}
 
 // The pools of networks where none are named. Those of a routed network are
 // private addresses, which reach the world through the host's own.
@@ -58,13 +56,8 @@ type realSettings struct {
 	importAllow            []netip.Prefix
 	aliases                []string
 	vmUser                 *vmUser // nil leaves machines to whoever serves
+	vmUIDs                 vmUIDs  // none leaves them all to vmUser
 	diskOvercommit         float64
-}
-
-// vmUser is a user that machines run as.
-type vmUser struct {
-	name     string
-	uid, gid uint32
 }
 
 // given are the flags that only real machines take and that are not as they
@@ -75,7 +68,7 @@ func (r Real) given() string {
 		is   bool
 	}{
 		{"--network", r.Network != "" && r.Network != networkUser}, {"--accel", r.Accel != "" && r.Accel != "auto"},
-		{"--vm-user", r.VMUser != ""}, {"--import-allow", len(r.ImportAllow) > 0}, {"--region-alias", len(r.RegionAliases) > 0},
+		{"--vm-user", r.VMUser != ""}, {"--vm-uids", r.VMUIDs != ""}, {"--import-allow", len(r.ImportAllow) > 0}, {"--region-alias", len(r.RegionAliases) > 0},
 		{"--public-pool", r.PublicPool != ""}, {"--reserved-pool", r.ReservedPool != ""}, {"--ipv6-pool", r.IPv6Pool != ""},
 		{"--uplink", r.Uplink != ""}, {"--disk-overcommit", r.DiskOvercommit != "" && r.DiskOvercommit != "1"},
 	} {
@@ -134,7 +127,10 @@ func (r Real) check(root bool) (s realSettings, err error) {
 	if s.importAllow, err = parseAllowed(r.ImportAllow); err != nil {
 		return s, err
 	}
-	s.vmUser, err = findVMUser(r.VMUser, root)
+	if s.vmUser, err = findVMUser(r.VMUser, root); err != nil {
+		return s, err
+	}
+	s.vmUIDs, err = findVMUIDs(r.VMUIDs, root)
 	return s, err
 }
 
@@ -206,49 +202,4 @@ func readPool(flag, text, otherwise string) (network netip.Prefix, pool cloud.Po
 		err = fmt.Errorf("%s: %w; use a range such as %s", flag, err, otherwise)
 	}
 	return network, pool, err
-}
-
-// findVMUser finds who machines run as. Only root can run them as somebody else,
-// and does not run them as itself.
-func findVMUser(name string, root bool) (*vmUser, error) {
-	switch {
-	case !root && name == "":
-		return nil, nil
-	case !root:
-		return nil, fmt.Errorf("--vm-user %s: only root can run machines as somebody else; leave it out, and they run as you", name)
-	}
-	names := defaultVMUsers
-	if name != "" {
-		names = []string{name}
-	}
-	for _, name := range names {
-		found, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, wrongUID := strconv.ParseUint(found.Uid, 10, 32)
-		gid, wrongGID := strconv.ParseUint(found.Gid, 10, 32)
-		if err := errors.Join(wrongUID, wrongGID); err != nil {
-			return nil, fmt.Errorf("--vm-user %s: %w", name, err)
-		}
-		if uid == 0 {
-			return nil, fmt.Errorf("--vm-user %s: machines do not run as root; name a user that can do nothing else", name)
-		}
-		return &vmUser{name, uint32(uid), uint32(gid)}, nil
-	}
-	return nil, fmt.Errorf("--vm-user: there is no user %s; make one with: useradd --system --shell /usr/sbin/nologin cistern-vm", names[0])
-}
-
-// reaches refuses a data folder that the user of the machines cannot get to.
-// The folder itself is opened for it later.
-func (u *vmUser) reaches(data string) error {
-	if u == nil {
-		return nil
-	}
-	closed, err := host.Closed(data)
-	if err != nil || closed == "" {
-		return err
-	}
-	return fmt.Errorf("machines run as %s, who cannot go through %s to --data %s; open it with: chmod o+x %s, or use another folder, such as /var/lib/cistern",
-		u.name, closed, data, closed)
 }

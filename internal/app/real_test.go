@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
 )
 
 // realConfig is a configuration like that of `cistern serve --engine qemu`.
@@ -44,16 +46,22 @@ func TestEngineRefusals(t *testing.T) {
 		"--public-pool 10.0.0.0/24: with --network user, addresses are this host's own; use a part of 127.0.0.0/8 no larger than a /16, such as 127.100.0.0/16":   {true, func(c *Config) { c.PublicPool = "10.0.0.0/24" }},
 		"--reserved-pool 127.0.0.0/8: with --network user, addresses are this host's own; use a part of 127.0.0.0/8 no larger than a /16, such as 127.101.0.0/16": {true, func(c *Config) { c.ReservedPool = "127.0.0.0/8" }},
 		"--uplink is for --network routed; use that as root, or leave --uplink out":                                                                               {true, func(c *Config) { c.Uplink = "eth0" }},
-		"--uplink is for --network routed":                                                       {true, func(c *Config) { c.Uplink = "eth0" }},
-		"--public-pool: 10.0.0.1/24 has bits beyond its prefix":                                  {true, routed(func(c *Config) { c.PublicPool = "10.0.0.1/24" })},
-		"use a range such as 198.19.0.0/16":                                                      {true, routed(func(c *Config) { c.ReservedPool = "many" })},
-		"--public-pool 198.19.1.0/24 and --reserved-pool 198.19.0.0/16 have addresses in common": {true, routed(func(c *Config) { c.PublicPool = "198.19.1.0/24" })},
-		"--ipv6-pool: 2001:db8::/96: a pool is between a /16 and a /64; use a prefix such as":    {true, routed(func(c *Config) { c.IPv6Pool = "2001:db8::/96" })},
-		`--region-alias "nyc3": use ALIAS=REGION, such as nyc3=local1`:                           {false, func(c *Config) { c.RegionAliases = []string{"nyc3"} }},
-		"--import-allow here: use a range of addresses such as 10.0.0.0/8":                       {false, func(c *Config) { c.ImportAllow = []string{"here"} }},
-		"--vm-user nobody: only root can run machines as somebody else":                          {false, func(c *Config) { c.VMUser = "nobody" }},
-		"--vm-user root: machines do not run as root":                                            {true, func(c *Config) { c.VMUser = "root" }},
-		"--vm-user: there is no user no-such-user; make one with: useradd":                       {true, func(c *Config) { c.VMUser = "no-such-user" }},
+		"--uplink is for --network routed":                                                                     {true, func(c *Config) { c.Uplink = "eth0" }},
+		"--public-pool: 10.0.0.1/24 has bits beyond its prefix":                                                {true, routed(func(c *Config) { c.PublicPool = "10.0.0.1/24" })},
+		"use a range such as 198.19.0.0/16":                                                                    {true, routed(func(c *Config) { c.ReservedPool = "many" })},
+		"--public-pool 198.19.1.0/24 and --reserved-pool 198.19.0.0/16 have addresses in common":               {true, routed(func(c *Config) { c.PublicPool = "198.19.1.0/24" })},
+		"--ipv6-pool: 2001:db8::/96: a pool is between a /16 and a /64; use a prefix such as":                  {true, routed(func(c *Config) { c.IPv6Pool = "2001:db8::/96" })},
+		`--region-alias "nyc3": use ALIAS=REGION, such as nyc3=local1`:                                         {false, func(c *Config) { c.RegionAliases = []string{"nyc3"} }},
+		"--import-allow here: use a range of addresses such as 10.0.0.0/8":                                     {false, func(c *Config) { c.ImportAllow = []string{"here"} }},
+		"--vm-user nobody: only root can run machines as somebody else":                                        {false, func(c *Config) { c.VMUser = "nobody" }},
+		"--vm-user root: machines do not run as root":                                                          {true, func(c *Config) { c.VMUser = "root" }},
+		"--vm-uids 1000-2000: only root can run machines as somebody else":                                     {false, func(c *Config) { c.VMUIDs = "1000-2000" }},
+		"--vm-uids 1000: use FIRST-LAST, user IDs that nobody else has, such as 2100000000-2139999999, or off": {true, func(c *Config) { c.VMUIDs = "1000" }},
+		"--vm-uids 0-1000: use FIRST-LAST":                                                                     {true, func(c *Config) { c.VMUIDs = "0-1000" }},
+		"--vm-uids 2000-1000: use FIRST-LAST":                                                                  {true, func(c *Config) { c.VMUIDs = "2000-1000" }},
+		"--vm-uids 1000-4294967295: use FIRST-LAST":                                                            {true, func(c *Config) { c.VMUIDs = "1000-4294967295" }},
+		"--vm-uids is for --engine qemu":                                                                       {false, func(c *Config) { c.Engine, c.VMUIDs = engineSim, "off" }},
+		"--vm-user: there is no user no-such-user; make one with: useradd":                                     {true, func(c *Config) { c.VMUser = "no-such-user" }},
 	} {
 		c := realConfig()
 		test.change(&c)
@@ -79,6 +87,14 @@ func TestEngineSettings(t *testing.T) {
 	r, err = c.checkEngine(true)
 	if err != nil || r.addresses.Droplets.Size() != 13 || !r.addresses.IPv6.Any() || r.vmUser == nil || r.vmUser.uid == 0 {
 		t.Errorf("got %+v, %v", r, err)
+	}
+	for text, want := range map[string]vmUIDs{"1000-1999": {1000, 1000}, "off": {}, "": {2100000000, 40000000}} {
+		if text == "" && !host.HasUIDs(2100000000, 2139999999) {
+			want = vmUIDs{}
+		}
+		if uids, err := findVMUIDs(text, true); err != nil || uids != want {
+			t.Errorf("--vm-uids %q: %+v, %v", text, uids, err)
+		}
 	}
 	if (settings{real: r}).umask() != 0o066 || (settings{}).umask() != 0o077 {
 		t.Error("the umask is another")

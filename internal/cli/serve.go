@@ -41,6 +41,7 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.Network, "network", "user", "network of real machines: user, or routed as root")
 	flags.StringVar(&c.Accel, "accel", "auto", "how real machines run: auto, kvm or tcg")
 	flags.StringVar(&c.VMUser, "vm-user", "", "user that real machines run as where the server is root (default cistern-vm, else nobody)")
+	flags.StringVar(&c.VMUIDs, "vm-uids", "", "user IDs that real machines have one each of where the server is root: FIRST-LAST, or off (default 2100000000-2139999999)")
 	flags.StringVar(&c.DiskOvercommit, "disk-overcommit", "1", "how many times the disk that there is may be promised to real machines and volumes")
 	flags.StringSliceVar(&c.ImportAllow, "import-allow", nil, "range of addresses that images may be fetched from although it is not public; may be repeated")
 	flags.StringSliceVar(&c.RegionAliases, "region-alias", nil, "another name for the region of real machines, such as nyc3=local1; may be repeated")

@@ -200,6 +200,13 @@ func (c *realCloud) pid(droplet int) int {
 	return 0
 }
 
+// user is who a Droplet's process runs as.
+func (c *realCloud) user(droplet int) uint32 {
+	info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(c.pid(droplet))))
+	c.good(err)
+	return info.Sys().(*syscall.Stat_t).Uid
+}
+
 // addKey makes an SSH key and tells the cloud its public part.
 func (c *realCloud) addKey() {
 	c.Helper()

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cistern-cloud/cistern/associated"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
 )
 
 // realDisks are two Droplets, what is stored of them, and what there was before.
@@ -44,6 +45,9 @@ func TestRealDisks(t *testing.T) {
 	one.Volumes = []godo.DropletCreateVolume{{ID: d.volume}}
 	guests := c.create(one, two)
 	d.one, d.two = guests[0], guests[1]
+	if one, two := d.user(d.one.id), d.user(d.two.id); os.Getuid() == 0 && host.HasUIDs(2100000000, 2139999999) && (one == two || one == 0) {
+		t.Errorf("the Droplets run as %d and %d", one, two)
+	}
 	d.step("volume", d.volumesKeepFiles)
 	d.step("snapshot", d.snapshotsKeepFiles)
 	d.step("backup", d.backupsKeepFiles)

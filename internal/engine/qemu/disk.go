@@ -84,13 +84,17 @@ func (e *Engine) makeDisk(ctx context.Context, dir string, number int64, from so
 	if err := os.RemoveAll(folder); err != nil {
 		return d, err
 	}
-	if err := e.makeFolder(folder); err != nil {
+	owner, err := e.ownerOf(dir)
+	if err != nil {
+		return d, err
+	}
+	if err := makeFolder(folder, owner); err != nil {
 		return d, err
 	}
 	if err := linkImage(from, folder, baseFile); err != nil {
 		return d, err
 	}
-	_, err := e.img(ctx, folder, "create", "-q", "-f", "qcow2", "-b", baseFile, "-F", "qcow2", diskFile, fmt.Sprint(size*gibibyte))
+	_, err = e.img(ctx, folder, "create", "-q", "-f", "qcow2", "-b", baseFile, "-F", "qcow2", diskFile, fmt.Sprint(size*gibibyte))
 	return d, err
 }
 

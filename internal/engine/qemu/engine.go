@@ -54,13 +54,6 @@ type Options struct {
 	Unsafe bool
 }
 
-// User is who machines run as.
-type User struct {
-	UID, GID uint32
-	// Groups are those beside, such as the one that may use KVM.
-	Groups []uint32
-}
-
 // Engine drives the machines of one host. It is an engine.Engine, an
 // engine.Accessor, an engine.Watcher, an engine.Bounded and an engine.Pruner.
 type Engine struct {

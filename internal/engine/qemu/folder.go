@@ -5,46 +5,64 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// The folders of machines and volumes belong to whoever runs the machines, and
-// so does what is in them: a process that a guest has broken out of can put
-// anything in the place of anything, such as a link to a file of root's, or a
-// pipe that nobody reads. This process may be root. So what it does in there
-// follows no link, waits for nobody, and changes what it has opened, not what
-// has a name.
+// The folder of a machine belongs to whoever runs that machine, and so do those
+// of the volumes that are attached to it, with what is in them: a process that a
+// guest has broken out of can put anything in the place of anything there, such as
+// a link to a file of root's, or a pipe that nobody reads. This process may be
+// root. So what it does in there follows no link, waits for nobody, and changes
+// what it has opened, not what has a name.
 
-// makeFolder makes a folder that belongs to whoever runs the machines, and that
-// nobody else can enter.
-func (e *Engine) makeFolder(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
+// makeFolder makes a folder that somebody has for themselves.
+func makeFolder(dir string, owner *User) error {
+	if err := os.Mkdir(dir, 0o700); err != nil || owner == nil {
 		return err
 	}
-	return e.own(dir)
+	return os.Lchown(dir, int(owner.UID), int(owner.GID))
 }
 
-// own gives what has a name to whoever runs the machines.
-func (e *Engine) own(path string) error {
-	if e.User == nil {
-		return nil
+// makeFile makes an empty file in a folder, of whom that belongs to.
+func (e *Engine) makeFile(folder, name string) error {
+	owner, err := e.ownerOf(folder)
+	if err != nil {
+		return err
 	}
-	return os.Lchown(path, int(e.User.UID), int(e.User.GID))
-}
-
-// makeFile makes an empty file that belongs to whoever runs the machines.
-func (e *Engine) makeFile(path string) error {
-	f, err := create(path)
+	f, err := create(filepath.Join(folder, name))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if e.User == nil {
-		return nil
+	return owner.chown(f)
+}
+
+// handOver gives a folder with one file to somebody else. A file that nobody has
+// who runs machines was put there by mischief.
+func (e *Engine) handOver(folder, name string, to *User) error {
+	from, err := e.ownerOf(folder)
+	if err != nil || from == nil || from.UID == to.UID {
+		return err
 	}
-	return f.Chown(int(e.User.UID), int(e.User.GID))
+	f, err := openPlain(filepath.Join(folder, name), os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if stat, is := info.Sys().(*syscall.Stat_t); !is || stat.Uid != from.UID && !e.User.runsMachines(stat.Uid) {
+		return fmt.Errorf("%s is no machine's", f.Name())
+	}
+	if err := to.chown(f); err != nil {
+		return err
+	}
+	return os.Lchown(folder, int(to.UID), int(to.GID)) // last, so that one that was cut off is gone on with
 }
 
 // create makes a file where none is.

@@ -72,7 +72,7 @@ func (e *Engine) make(ctx context.Context, spec engine.Machine) (machine, error)
 	if err := os.RemoveAll(dir); err != nil {
 		return m, err
 	}
-	if err := e.makeFolder(dir); err != nil {
+	if err := makeFolder(dir, e.User.of(m.ID)); err != nil {
 		return m, err
 	}
 	if m.Disk, err = e.makeDisk(ctx, dir, 1, source, m.Shape.Disk); err != nil {
@@ -106,6 +106,7 @@ func (e *Engine) DestroyMachine(ctx context.Context, w engine.Work, ref engine.R
 			if err := e.remove(ctx, ref.ID); err != nil {
 				return effect{}, err
 			}
+			e.takeBackVolumes(ctx, ref.ID)
 			return effect{record: func(t *database.Tx) error { return buryMachine(t, ref.ID) }}, nil
 		},
 	})

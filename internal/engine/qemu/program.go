@@ -36,16 +36,20 @@ func (e *Engine) img(ctx context.Context, dir string, args ...string) ([]byte, e
 	return e.tool(ctx, dir, e.programs.img, args...)
 }
 
-// tool runs a program in a folder as whoever runs the machines. It ends with this
+// tool runs a program in a folder as whom that belongs to. It ends with this
 // process, however that ends: else it would keep a disk locked that is needed
 // again. Linux ties that to the thread which has started it.
 func (e *Engine) tool(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
 	ctx, done := context.WithTimeout(ctx, toolTime)
 	defer done()
+	owner, err := e.ownerOf(dir)
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "LC_ALL=C"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: e.User.credential(), Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner.credential(), Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var complaint bytes.Buffer
@@ -58,12 +62,4 @@ func (e *Engine) tool(ctx context.Context, dir, program string, args ...string) 
 		return nil, fmt.Errorf("%s %s: %w: %s", program, args[0], err, strings.TrimSpace(complaint.String()))
 	}
 	return out, nil
-}
-
-// credential is nil where processes run as whoever runs this.
-func (u *User) credential() *syscall.Credential {
-	if u == nil {
-		return nil
-	}
-	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 }

@@ -122,6 +122,10 @@ func closeFiles(nics []vnet.NIC) {
 // spawn starts QEMU in a session of its own, so that it outlives this process
 // and no terminal's signal reaches it.
 func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
+	owner, err := e.ownerOf(dir)
+	if err != nil {
+		return nil, err
+	}
 	running, err := lockRunning(dir)
 	if err != nil {
 		return nil, err
@@ -137,7 +141,7 @@ func (e *Engine) spawn(dir string, c *command) (*exec.Cmd, error) {
 	cmd := exec.Command(e.programs.qemu, c.args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = dir, log, log, c.files
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: e.User.credential()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: owner.credential()}
 	return cmd, cmd.Start()
 }
 
@@ -185,8 +189,14 @@ func (e *Engine) listenOn(dir, name string) (*os.File, error) {
 	}
 	defer l.Close()
 	l.SetUnlinkOnClose(false)
-	if err := e.own(filepath.Join(dir, name)); err != nil {
+	owner, err := e.ownerOf(dir)
+	if err != nil {
 		return nil, err
+	}
+	if owner != nil {
+		if err := os.Lchown(filepath.Join(dir, name), int(owner.UID), int(owner.GID)); err != nil {
+			return nil, err
+		}
 	}
 	return l.File()
 }

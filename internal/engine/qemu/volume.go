@@ -60,14 +60,14 @@ func (e *Engine) makeVolume(ctx context.Context, v engine.Volume) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := e.makeFolder(dir); err != nil {
+	if err := makeFolder(dir, e.User); err != nil {
 		return err
 	}
 	if v.Snapshot.ID != "" {
 		if err := e.fill(ctx, v, dir); err != nil {
 			return err
 		}
-	} else if err := e.makeFile(filepath.Join(dir, volumeFile)); err != nil {
+	} else if err := e.makeFile(dir, volumeFile); err != nil {
 		return err
 	}
 	if err := e.grow(filepath.Join(dir, volumeFile), v.SizeGigabytes*gibibyte); err != nil {
@@ -283,9 +283,13 @@ func (e *Engine) plugVolume(ctx context.Context, v volume) error {
 	}, nil)
 }
 
-// linkVolumes puts links to volumes into a machine's folder.
+// linkVolumes gives volumes to whoever runs a machine, and puts links to them into
+// its folder.
 func (e *Engine) linkVolumes(machine string, attached []volume) error {
 	for _, v := range attached {
+		if err := e.handOver(e.folder(volumes, v.ID), volumeFile, e.User.of(machine)); err != nil {
+			return fmt.Errorf("volume %s: %w", v.ID, err)
+		}
 		if err := link(filepath.Join(e.folder(volumes, v.ID), volumeFile), e.folder(machines, machine), v.file()); err != nil {
 			return fmt.Errorf("volume %s: %w", v.ID, err)
 		}
@@ -307,11 +311,11 @@ func (e *Engine) DetachVolume(ctx context.Context, w engine.Work, ref, from engi
 				return effect{}, err
 			}
 			// An attach that was cut off has plugged it in without having noted it.
-			if err := e.unplugVolume(ctx, from.ID, v); err != nil || v.Machine != from.ID {
+			if err := e.unplugVolume(ctx, from.ID, v); err != nil || v.Machine != "" && v.Machine != from.ID {
 				return effect{}, err
 			}
 			v.Machine = ""
-			return effect{record: v.save}, nil
+			return effect{record: v.save}, e.takeBackVolume(v)
 		},
 	})
 }
@@ -335,6 +339,28 @@ func (e *Engine) unplugVolume(ctx context.Context, machine string, v volume) err
 		err = nil
 	}
 	return err
+}
+
+// takeBackVolume takes a volume from whoever ran the machine that it was attached
+// to.
+func (e *Engine) takeBackVolume(v volume) error {
+	if err := e.handOver(e.folder(volumes, v.ID), volumeFile, e.User); err != nil {
+		return fmt.Errorf("volume %s: %w", v.ID, err)
+	}
+	return nil
+}
+
+// takeBackVolumes is takeBackVolume for all that are attached to a machine that
+// is destroyed. What fails is no reason to keep it: whom a volume is attached to
+// next takes it as well.
+func (e *Engine) takeBackVolumes(ctx context.Context, machine string) {
+	attached, err := e.volumesOf(ctx, machine)
+	for _, v := range attached {
+		err = errors.Join(err, e.takeBackVolume(v))
+	}
+	if err != nil {
+		e.log.Error("take back the volumes of a machine that is destroyed", "machine", machine, "error", err)
+	}
 }
 
 // volumesOf lists the volumes that are attached to a machine.

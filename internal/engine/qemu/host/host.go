@@ -19,6 +19,24 @@ import (
 // Root reports whether this process may do what only root may.
 func Root() bool { return os.Geteuid() == 0 }
 
+// HasUIDs reports whether there are all the user IDs from first to last: within a
+// container, root may have few.
+func HasUIDs(first, last uint32) bool { return hasUIDs(os.DirFS("/"), first, last) }
+
+func hasUIDs(root fs.FS, first, last uint32) bool {
+	text, err := fs.ReadFile(root, "proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		var inside, outside, count uint64
+		if _, err := fmt.Sscan(line, &inside, &outside, &count); err == nil && inside <= uint64(first) && uint64(last) < inside+count {
+			return true
+		}
+	}
+	return false
+}
+
 // Memory is a number of bytes, and how many of them could be used now.
 type Memory struct{ Total, Available int64 }
 

@@ -9,6 +9,29 @@ import (
 	"testing/fstest"
 )
 
+func TestHasUIDs(t *testing.T) {
+	for name, test := range map[string]struct {
+		uidMap string
+		want   bool
+	}{
+		"no such file":           {"", false},
+		"a container":            {"         0     100000      65536\n", true},
+		"a host":                 {"         0          0 4294967295\n", true},
+		"some of them":           {"0 0 1\n1 100000 2000\n", false},
+		"just these, in a line":  {"0 0 1\n1000 100000 2000\n", true},
+		"what makes no sense":    {"all of them\n", false},
+		"one too few at the end": {"1000 100000 1999\n", false},
+	} {
+		root := fstest.MapFS{}
+		if test.uidMap != "" {
+			root["proc/self/uid_map"] = &fstest.MapFile{Data: []byte(test.uidMap)}
+		}
+		if got := hasUIDs(root, 1000, 2999); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestReadMemory(t *testing.T) {
 	const info = "MemTotal:        4096 kB\nMemFree:          100 kB\nMemAvailable:    2048 kB\nHugePages_Total:   0\n"
 	for name, test := range map[string]struct {
