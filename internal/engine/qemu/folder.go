@@ -40,31 +40,6 @@ func (e *Engine) makeFile(folder, name string) error {
 	return owner.chown(f)
 }
 
-// handOver gives a folder with one file to somebody else. A file that nobody has
-// who runs machines was put there by mischief.
-func (e *Engine) handOver(folder, name string, to *User) error {
-	from, err := e.ownerOf(folder)
-	if err != nil || from == nil || from.UID == to.UID {
-		return err
-	}
-	f, err := openPlain(filepath.Join(folder, name), os.O_RDONLY)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if stat, is := info.Sys().(*syscall.Stat_t); !is || stat.Uid != from.UID && !e.User.runsMachines(stat.Uid) {
-		return fmt.Errorf("%s is no machine's", f.Name())
-	}
-	if err := to.chown(f); err != nil {
-		return err
-	}
-	return os.Lchown(folder, int(to.UID), int(to.GID)) // last, so that one that was cut off is gone on with
-}
-
 // create makes a file where none is.
 func create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

@@ -166,7 +166,7 @@ func TestHandOver(t *testing.T) {
 	if err := os.Lchown(file, int(apart.of("3").UID), 65534); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.handOver(folder, volumeFile, apart.of("4")); err != nil || owner(t, file) != apart.of("4").UID {
+	if err := l.handOver("v", apart.of("4")); err != nil || owner(t, file) != apart.of("4").UID {
 		t.Errorf("%v, and the file is %d's", err, owner(t, file))
 	}
 	image := filepath.Join(l.Dir, "image")
@@ -176,7 +176,7 @@ func TestHandOver(t *testing.T) {
 	if err := link(image, folder, volumeFile); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.handOver(folder, volumeFile, apart); err == nil || owner(t, image) != 0 {
+	if err := l.handOver("v", apart); err == nil || owner(t, image) != 0 {
 		t.Errorf("%v, and the image is %d's", err, owner(t, image))
 	}
 }

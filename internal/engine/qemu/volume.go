@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
@@ -287,7 +288,7 @@ func (e *Engine) plugVolume(ctx context.Context, v volume) error {
 // its folder.
 func (e *Engine) linkVolumes(machine string, attached []volume) error {
 	for _, v := range attached {
-		if err := e.handOver(e.folder(volumes, v.ID), volumeFile, e.User.of(machine)); err != nil {
+		if err := e.handOver(v.ID, e.User.of(machine)); err != nil {
 			return fmt.Errorf("volume %s: %w", v.ID, err)
 		}
 		if err := link(filepath.Join(e.folder(volumes, v.ID), volumeFile), e.folder(machines, machine), v.file()); err != nil {
@@ -341,10 +342,36 @@ func (e *Engine) unplugVolume(ctx context.Context, machine string, v volume) err
 	return err
 }
 
+// handOver gives a volume to somebody else. A file that nobody has who runs
+// machines was put there by mischief.
+func (e *Engine) handOver(id string, to *User) error {
+	folder := e.folder(volumes, id)
+	from, err := e.ownerOf(folder)
+	if err != nil || from == nil || from.UID == to.UID {
+		return err
+	}
+	f, err := openPlain(filepath.Join(folder, volumeFile), os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if stat, is := info.Sys().(*syscall.Stat_t); !is || stat.Uid != from.UID && !e.User.runsMachines(stat.Uid) {
+		return fmt.Errorf("%s is no machine's", f.Name())
+	}
+	if err := to.chown(f); err != nil {
+		return err
+	}
+	return os.Lchown(folder, int(to.UID), int(to.GID)) // last, so that one that was cut off is gone on with
+}
+
 // takeBackVolume takes a volume from whoever ran the machine that it was attached
 // to.
 func (e *Engine) takeBackVolume(v volume) error {
-	if err := e.handOver(e.folder(volumes, v.ID), volumeFile, e.User); err != nil {
+	if err := e.handOver(v.ID, e.User); err != nil {
 		return fmt.Errorf("volume %s: %w", v.ID, err)
 	}
 	return nil
