@@ -287,3 +287,21 @@ func TestVolumeAttachedBesideADestroy(t *testing.T) {
 		t.Errorf("of a volume and its snapshot only one is destroyed: %v", destroy.Resources)
 	}
 }
+
+// Who asks for something whose operation ends just now is told so at once. The
+// two do not wait for each other.
+func TestBegunBesideTheEndOfAnOperation(t *testing.T) {
+	c := sideBySide(t)
+	d, v := c.addDroplet("web"), c.addVolume("data")
+	if _, err := c.plane.AttachVolume(t.Context(), c.who, v.ID, d.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	ended, begun := c.beside(`FROM accounts`, c.runDue, func(ctx context.Context) error {
+		_, err := c.plane.SnapshotVolume(ctx, c.who, v.ID, "data", nil)
+		return err
+	})
+	if ended != nil {
+		t.Error(ended)
+	}
+	wantPending(t, begun)
+}

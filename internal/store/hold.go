@@ -8,9 +8,13 @@ import (
 )
 
 // Hold gives an action something for itself alone until it ends, and reports
-// whether it was free. What the action holds already counts as free.
+// whether it was free. What the action holds already counts as free. What is held
+// by an action that ends just now is not free yet: an insert alone would wait for
+// that end, which may wait for what this transaction has locked.
 func (tx *Tx) Hold(r cloud.Ref, action int64) (bool, error) {
-	n, err := tx.t.Exec(`INSERT INTO action_holds (kind, id, action_id) VALUES ($1, $2, $3)
+	n, err := tx.t.Exec(`INSERT INTO action_holds (kind, id, action_id)
+		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT)
+		WHERE NOT EXISTS (SELECT 1 FROM action_holds WHERE kind = $1 AND id = $2)
 		ON CONFLICT (kind, id) DO NOTHING`, string(r.Kind), r.ID, action)
 	if err != nil || n > 0 {
 		return n > 0, err
