@@ -25,6 +25,7 @@ type realEngine struct {
 	mu       sync.Mutex
 	password string
 	consoles chan net.Conn // the machine's end of each console that was joined
+	silent   error         // why its machines cannot be spoken to
 }
 
 func (e *realEngine) Access(context.Context, string) (engine.Access, error) {
@@ -40,13 +41,16 @@ func (e *realEngine) TellPassword(context.Context, string) (string, error) {
 }
 
 func (e *realEngine) Console(context.Context, string) (io.ReadWriteCloser, error) {
+	if e.silent != nil {
+		return nil, e.silent
+	}
 	ours, machines := net.Pipe()
 	e.consoles <- machines
 	return ours, nil
 }
 
 func (e *realEngine) Screenshot(context.Context, string) ([]byte, error) {
-	return []byte("\x89PNG\r\n\x1a\n..."), nil
+	return []byte("\x89PNG\r\n\x1a\n..."), e.silent
 }
 
 // eachReal runs a test against a server with real machines for each kind of
@@ -126,6 +130,21 @@ func TestScreenshot(t *testing.T) {
 		shot := a.get(accessPath(a.droplet("web"), "screenshot")).is(http.StatusOK)
 		if got := shot.header.Get("Content-Type"); got != "image/png" || !strings.HasPrefix(string(shot.body), "\x89PNG") {
 			t.Errorf("got %s %q", got, shot.body)
+		}
+	})
+}
+
+// A machine that runs and does not answer is no error of the server's.
+func TestSilentMachine(t *testing.T) {
+	eachReal(t, func(t *testing.T, s *server, e *realEngine) {
+		a := s.newAccount(t)
+		d := a.droplet("web")
+		e.silent = &engine.Error{Transient: true, Message: "It does not answer."}
+		for _, r := range []*answer{
+			a.get(accessPath(d, "screenshot")),
+			a.do(http.MethodGet, accessPath(d, "console"), nil, "Connection", "Upgrade", "Upgrade", "cistern-console"),
+		} {
+			r.refused(http.StatusServiceUnavailable, cloud.CodeUnavailable, "It does not answer.")
 		}
 	})
 }

@@ -110,8 +110,12 @@ func (p *Plane) onScreen(ctx context.Context, who cloud.Actor, droplet int64) (e
 // explainEngine shows what the engine explains. What it does not is not the
 // caller's to read.
 func explainEngine(err error) error {
-	if e, is := errors.AsType[*engine.Error](err); is {
-		return cloud.Invalid("%s", e.Message)
+	e, is := errors.AsType[*engine.Error](err)
+	switch {
+	case !is:
+		return err
+	case e.Transient:
+		return cloud.Errorf(cloud.CodeUnavailable, "%s", e.Message)
 	}
-	return err
+	return cloud.Invalid("%s", e.Message)
 }

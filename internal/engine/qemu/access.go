@@ -71,7 +71,7 @@ func (e *Engine) Console(ctx context.Context, id string) (io.ReadWriteCloser, er
 	}
 	conn, err := qmp.DialUnix(ctx, v.dir, consoleSocket)
 	if err != nil {
-		return nil, fmt.Errorf("join the console: %w", err)
+		return nil, e.silent(id, err)
 	}
 	v.console = conn
 	return &console{Conn: conn, before: history}, nil
@@ -125,11 +125,11 @@ func (e *Engine) Screenshot(ctx context.Context, id string) ([]byte, error) {
 	path := filepath.Join(v.dir, screenshotFile)
 	defer discard(path)
 	if err := v.execute(ctx, "screendump", map[string]any{"filename": screenshotFile, "format": "png"}, nil); err != nil {
-		return nil, err
+		return nil, e.silent(id, err)
 	}
 	f, err := openPlain(path, os.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return nil, e.silent(id, err)
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, 64<<20))
@@ -140,11 +140,21 @@ func (e *Engine) runningVM(ctx context.Context, id string) (*vm, error) {
 	if _, err := look[machine](ctx, e, machines, id); err != nil {
 		return nil, err
 	}
-	v := e.vm(id)
-	if v == nil {
+	v, err := e.process(id)
+	switch {
+	case err != nil:
+		return nil, e.silent(id, err)
+	case v == nil:
 		return nil, refuse("machine %s is not running", id)
 	}
 	return v, nil
+}
+
+// silent is what is told of a machine that runs and cannot be spoken to. Why is
+// for the log: it has names of the host's files.
+func (e *Engine) silent(id string, err error) error {
+	e.log.Warn("a machine runs and does not answer", "machine", id, "error", err)
+	return &engine.Error{Transient: true, Message: "The machine runs, but does not answer. Try again, or power-cycle the Droplet, which starts it anew."}
 }
 
 // Capacity is what machines can have of this host: all of its memory but what

@@ -1,12 +1,41 @@
 package qemu
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cistern-cloud/cistern/internal/engine"
 )
+
+// Who wants to see a machine that does not answer is told so.
+func TestSilentMachine(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	if err := os.Remove(filepath.Join(l.folder(machines, "1"), consoleSocket)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := l.Console(t.Context(), "1")
+	l.wantSilent("its console", err)
+	// Another engine finds its monitor gone.
+	if err := errors.Join(l.Close(), os.Remove(filepath.Join(l.folder(machines, "1"), monitorSocket))); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	_, err = l.Screenshot(t.Context(), "1")
+	l.wantSilent("its screen", err)
+}
+
+func (l *lab) wantSilent(what string, err error) {
+	l.Helper()
+	if e, is := errors.AsType[*engine.Error](err); !is || !e.Transient || !strings.Contains(e.Message, "power-cycle the Droplet") {
+		l.Errorf("%s: %v", what, err)
+	}
+}
 
 // Whoever joins the console sees what it wrote before, and sends away who was
 // there.
