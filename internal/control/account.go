@@ -57,16 +57,32 @@ func (a Accounts) Add(ctx context.Context, name, email string) (cloud.Account, e
 		if err := tx.AddAccount(account); err != nil {
 			return err
 		}
-		catalog, err := tx.Catalog()
-		if err != nil {
-			return err
-		}
-		return addDefaultVPCs(tx, account.ID, catalog)
+		return addCatalogVPCs(tx, account.ID)
 	})
 	if errors.Is(err, store.ErrUnique) {
 		return account, fmt.Errorf("there is an account with the email %s already", email)
 	}
-	return account, err
+	if err != nil {
+		return account, err
+	}
+	// A server that has set another catalogue meanwhile did not see the account
+	// yet: its new regions are made up for.
+	return account, a.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.LockAccount(account.ID); err != nil {
+			return err
+		}
+		return addCatalogVPCs(tx, account.ID)
+	})
+}
+
+// addCatalogVPCs makes the default VPCs that an account lacks in the regions of
+// the stored catalogue.
+func addCatalogVPCs(tx *store.Tx, account int64) error {
+	catalog, err := tx.Catalog()
+	if err != nil {
+		return err
+	}
+	return addDefaultVPCs(tx, account, catalog)
 }
 
 // List lists all accounts.

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,6 +159,29 @@ func TestVPCMadeBesideADefaultOne(t *testing.T) {
 	if n := c.query(`SELECT COUNT(*) FROM vpcs a JOIN vpcs b ON b.account_id = a.account_id AND b.id <> a.id
 		AND b.first_address <= a.last_address AND b.last_address >= a.first_address`); n != 0 {
 		t.Error("two VPCs overlap")
+	}
+}
+
+// An account that is made while another catalogue is set has a default VPC in
+// every region of that.
+func TestAccountMadeBesideACatalogue(t *testing.T) {
+	c := sideBySide(t)
+	next := testCatalog()
+	more := next.Regions[0]
+	more.Slug = "new1"
+	next.Regions = append(slices.Clone(next.Regions), more)
+	var account cloud.Account
+	made, set := c.beside(`FROM vpcs`,
+		func(ctx context.Context) (err error) {
+			account, err = Accounts{Store: c.store}.Add(ctx, "second", "second@example.com")
+			return err
+		},
+		func(ctx context.Context) error { return c.plane.SetCatalog(ctx, next) })
+	if made != nil || set != nil {
+		t.Fatal(made, set)
+	}
+	if n := c.query(`SELECT COUNT(*) FROM vpcs WHERE account_id = $1 AND region = $2`, account.ID, more.Slug); n != 1 {
+		t.Errorf("it has %d VPCs there", n)
 	}
 }
 

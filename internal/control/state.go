@@ -104,10 +104,7 @@ func (s States) Import(ctx context.Context, account int64, state State) error {
 		if err := checkRows(state.Rows); err != nil {
 			return err
 		}
-		catalog, err := tx.Catalog()
-		if err == nil {
-			err = addDefaultVPCs(tx, account, catalog)
-		}
+		err = addCatalogVPCs(tx, account)
 		if err == nil {
 			err = s.Settle(tx)
 		}
