@@ -121,5 +121,5 @@ func parseAllowed(texts []string) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// ErrImageExists says that a slug is an image's already.
-var ErrImageExists = image.ErrExists
+// ImageTaken says that a slug is an image's already.
+type ImageTaken = image.Taken

@@ -172,7 +172,7 @@ func TestMistakes(t *testing.T) {
 		{[]string{"serve", "here now"}, `cistern serve takes flags only, so "here now" means nothing to it; a folder is named with --data 'here now'`},
 		{[]string{"version", "now"}, `cistern version takes flags only, so "now" means nothing to it`},
 		{[]string{"account", "create"}, "cistern account create needs the owner's EMAIL, such as in: cistern account create ann@example.com"},
-		{[]string{"account", "create", "a@example.com", "b"}, `"b" is one word too many: cistern account create takes one`},
+		{[]string{"account", "create", "a@example.com", "b"}, `"b" is one word too many: cistern account create takes only the owner's EMAIL, such as in: `},
 		{[]string{"account", "limits"}, "cistern account limits needs an account's ID, such as in: cistern account limits 1000000 --droplets 5"},
 		{[]string{"account", "limits", "ann"}, `"ann" is not an account's number; see cistern account list`},
 		{[]string{"account", "limits", "17", "--droplets", "-1"}, "--droplets -1: use a number, 0 or more"},

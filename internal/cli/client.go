@@ -139,10 +139,14 @@ func hint(err error) string {
 	return "start a server with cistern serve, or name another with --api-url and --token"
 }
 
-// given reports whether any of the flags is on the command line.
+// given reports whether any of the flags is on the command line. Not every command
+// has all of them.
 func given(cmd *cobra.Command, names ...string) bool {
 	for _, name := range names {
 		f := cmd.Flags().Lookup(name)
+		if f == nil {
+			continue
+		}
 		if _, fromElsewhere := f.Annotations[fromEnvironment]; f.Changed && !fromElsewhere {
 			return true
 		}

@@ -42,7 +42,7 @@ func newImageBuild() *cobra.Command {
 		Long: "Builds an image from Debian's packages, without root and without mounting anything. tiny starts in seconds: busybox\n" +
 			"and an ssh server on Debian's kernel. debian-12 is Debian with cloud-init, and takes minutes to build.",
 		Example: "  " + buildTiny,
-		Args:    takes("the image to build: " + strings.Join(app.Images{}.Recipes(), " or ")),
+		Args:    takes("the image to build, " + strings.Join(app.Images{}.Recipes(), " or ")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			images, err := app.OpenImages(data)
 			if err != nil {
@@ -52,7 +52,7 @@ func newImageBuild() *cobra.Command {
 			errs := cmd.ErrOrStderr()
 			built, err := images.Build(cmd.Context(), args[0], func(step string) { fmt.Fprintf(errs, "%s…\n", step) })
 			if err != nil {
-				return err
+				return cannotBuild(cmd, err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Built %s in %.0f s: %s.\n", built.Slug, time.Since(began).Seconds(), imageFacts(built))
 			return err
@@ -60,6 +60,20 @@ func newImageBuild() *cobra.Command {
 	}
 	addImageFlags(cmd, &data)
 	return cmd
+}
+
+// cannotBuild explains an image that is there already: what is built has the slugs
+// of its recipe, so that nobody can choose another.
+func cannotBuild(cmd *cobra.Command, err error) error {
+	taken, is := errors.AsType[*app.ImageTaken](err)
+	if !is {
+		return err
+	}
+	remove := sameStorage(cmd, "cistern image rm "+taken.Image)
+	if taken.Image != taken.Slug {
+		return fmt.Errorf("the image %s has the alias %s already; remove that image first, with: %s", taken.Image, taken.Slug, remove)
+	}
+	return fmt.Errorf("there is an image %s already; remove it first, with: %s", taken.Image, remove)
 }
 
 // imageFacts says in a few words what an image is.

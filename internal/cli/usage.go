@@ -24,7 +24,7 @@ func takes(name string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return fmt.Errorf("%s needs %s, such as in: %s", cmd.CommandPath(), name, example)
 		}
-		return fmt.Errorf("%q is one word too many: %s takes one %s, such as in: %s", args[1], cmd.CommandPath(), name, example)
+		return fmt.Errorf("%q is one word too many: %s takes only %s, such as in: %s", args[1], cmd.CommandPath(), name, example)
 	}
 }
 

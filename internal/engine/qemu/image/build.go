@@ -70,6 +70,9 @@ func (s *Store) Build(ctx context.Context, name string, tell func(step string)) 
 		return Image{}, fmt.Errorf("there is no recipe for %q; there are %s", name, strings.Join(Recipes(), " and "))
 	}
 	r := all[i]
+	if err := s.free(r.Spec); err != nil { // before anything is to be installed for it
+		return Image{}, err
+	}
 	if err := missingTools(r.tools); err != nil {
 		return Image{}, fmt.Errorf("building %s %w", name, err)
 	}

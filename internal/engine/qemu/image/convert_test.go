@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -62,6 +63,15 @@ func (l lab) sparse(name string, size int64) string {
 	l.Helper()
 	l.write(name, nil)
 	if err := os.Truncate(l.path(name), size); err != nil {
+		l.Fatal(err)
+	}
+	return l.path(name)
+}
+
+// pipe makes a pipe into which nobody writes.
+func (l lab) pipe(name string) string {
+	l.Helper()
+	if err := syscall.Mkfifo(l.path(name), 0o600); err != nil {
 		l.Fatal(err)
 	}
 	return l.path(name)
@@ -303,6 +313,7 @@ func TestImport(t *testing.T) {
 		"no file":        {Source{File: l.path("none")}, "no such file"},
 		"folder":         {Source{File: l.dir}, "is a folder"},
 		"endless":        {Source{File: "/dev/zero"}, "/dev/zero is not a file that ends"},
+		"pipe":           {Source{File: l.pipe("pipe")}, "pipe is a pipe; write what comes out of it into a file first"},
 		"too large":      {Source{File: l.sparse("large", 257<<30)}, "there is more in the file than the 256 GiB that are allowed"},
 		"bad checksum":   {Source{File: l.path("raw"), SHA256: "abc"}, "64 hexadecimal digits"},
 		"other checksum": {Source{File: l.path("raw"), SHA256: strings.Repeat("0", 64)}, "another file, or it is damaged"},

@@ -67,7 +67,7 @@ func checkAddress(address netip.Addr, allow []netip.Prefix) error {
 	}
 	mapped := address.Is4In6() // nothing is reached by one that is not reached without
 	if mapped || within(private) || !plain.IsGlobalUnicast() {
-		return fmt.Errorf("the address %s is not one on the internet; the server allows it with --import-allow %s",
+		return fmt.Errorf("the address %s is not one on the internet, and is refused without --import-allow %s",
 			address, netip.PrefixFrom(plain, plain.BitLen()))
 	}
 	return nil
@@ -161,13 +161,18 @@ func (o FetchOptions) client() *http.Client {
 // checkURL refuses what is not to be fetched, before anybody is asked.
 func checkURL(address string) error {
 	u, err := url.Parse(address)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("%.200q is not a URL", address)
+	}
+	shown := address // as it was written
+	if u.User != nil {
+		shown = u.Redacted()
+	}
+	switch {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return fmt.Errorf("%.200q cannot be fetched: use a URL that begins with https:// or http://", u.Redacted())
+		return fmt.Errorf("%.200q cannot be fetched: use a URL that begins with https:// or http:// and names a host", shown)
 	case u.User != nil:
-		return fmt.Errorf("%.200q has a user name in it, and those are not sent: use a URL without", u.Redacted())
+		return fmt.Errorf("%.200q has a user name in it, and those are not sent: use a URL without", shown)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func TestFetchRefuses(t *testing.T) {
 	allow := []netip.Prefix{netip.MustParsePrefix("127.0.0.3/32")}
 
 	for name, test := range map[string]struct{ url, want string }{
-		"loopback":      {inner.URL, "127.0.0.1 is not one on the internet; the server allows it with --import-allow 127.0.0.1/32"},
+		"loopback":      {inner.URL, "127.0.0.1 is not one on the internet, and is refused without --import-allow 127.0.0.1/32"},
 		"another":       {other, "127.0.0.2 is not one on the internet"},
 		"mapped":        {"http://[::ffff:127.0.0.1]" + port, "is not one on the internet"},
 		"decimal":       {"http://2130706433" + port, ""},
@@ -138,6 +138,7 @@ func TestFetchRefuses(t *testing.T) {
 		"ftp":           {"ftp://example.com/x", "begins with https:// or http://"},
 		"file":          {"file:///etc/passwd", "begins with https:// or http://"},
 		"no host":       {"http:///x", "begins with https:// or http://"},
+		"nothing":       {"http://", `"http://" cannot be fetched: use a URL that begins with https:// or http:// and names a host`},
 		"user":          {"https://me:secret@example.com/x", "user name in it"},
 		"nonsense":      {"http://a b", "is not a URL"},
 	} {

@@ -61,8 +61,21 @@ type Spec struct {
 	Aliases                               []string
 }
 
-// ErrExists says that a slug is an image's already.
+// ErrExists says that a slug is an image's already. It is a [Taken].
 var ErrExists = errors.New("is taken")
+
+// Taken says which image has a slug: by its own name, or by an alias.
+type Taken struct{ Slug, Image string }
+
+func (t *Taken) Error() string {
+	if t.Image != t.Slug {
+		return fmt.Sprintf("the slug %s %v: it is an alias of the image %s; choose another, or remove that image first", t.Slug, ErrExists, t.Image)
+	}
+	return fmt.Sprintf("the slug %s %v: there is such an image; choose another, or remove it first", t.Slug, ErrExists)
+}
+
+// Is makes it an [ErrExists].
+func (t *Taken) Is(target error) bool { return target == ErrExists }
 
 // ErrNotFound says that there is no such image.
 var ErrNotFound = errors.New("there is no such image")

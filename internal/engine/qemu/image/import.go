@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Source is where an image comes from: a file by its name, or a stream.
@@ -72,9 +73,9 @@ func checksum(text string) (string, error) {
 }
 
 // openSource opens a file, unless it is plain before all of it is read that it
-// will not do.
+// will not do. It does not wait for anybody to write into a pipe.
 func openSource(name string, most int64) (*os.File, error) {
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +84,8 @@ func openSource(name string, most int64) (*os.File, error) {
 	case err != nil:
 	case info.IsDir():
 		err = errors.New(name + " is a folder; name a file")
+	case info.Mode()&os.ModeNamedPipe != 0:
+		err = errors.New(name + " is a pipe; write what comes out of it into a file first, and name that")
 	case info.Mode()&os.ModeCharDevice != 0:
 		err = errors.New(name + " is not a file that ends; name one with a disk image in it")
 	case info.Size() > most:

@@ -232,9 +232,9 @@ func (s *Store) free(spec Spec) error {
 		i := slices.IndexFunc(images, func(i Image) bool { return i.answersTo(slug) })
 		switch {
 		case i >= 0 && images[i].Slug != slug:
-			return fmt.Errorf("the slug %s %w: it is an alias of the image %s; choose another, or remove that image first", slug, ErrExists, images[i].Slug)
+			return &Taken{slug, images[i].Slug}
 		case i >= 0 || s.has(slug):
-			return fmt.Errorf("the slug %s %w: there is such an image; choose another, or remove it first", slug, ErrExists)
+			return &Taken{slug, slug}
 		}
 	}
 	return nil
@@ -277,10 +277,20 @@ func (i *Image) measure(dir string) error {
 	}
 	defer file.Close()
 	sum := sha256.New()
-	size, err := io.Copy(sum, file)
+	if _, err := io.Copy(sum, file); err != nil {
+		return err
+	}
+	var size int64
+	for _, name := range i.files() {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		size += info.Size()
+	}
 	i.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	i.MinDiskSize, i.SizeGigabytes = minDiskSize(i.VirtualSize), gigabytes(size)
-	return err
+	return nil
 }
 
 // publish gives a whole image its number and its place.

@@ -54,6 +54,26 @@ func TestImageIsKept(t *testing.T) {
 	}
 }
 
+// An image is as large as all that is needed of it.
+func TestSizeIsOfAllFiles(t *testing.T) {
+	s := Open(t.TempDir())
+	made, err := s.install(Spec{Slug: "direct", Distribution: "Debian"}, func(dir string, image *Image) error {
+		image.Kernel, image.VirtualSize = true, gib
+		for name, size := range map[string]int64{DiskFile: 20_000_000, KernelFile: 30_000_000, InitrdFile: 40_000_000} {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				return err
+			}
+			if err := os.Truncate(filepath.Join(dir, name), size); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || made.SizeGigabytes != 0.09 {
+		t.Errorf("%g GB, %v", made.SizeGigabytes, err)
+	}
+}
+
 // The same slug has the same number, whenever it is installed.
 func TestNumbersStay(t *testing.T) {
 	s := Open(t.TempDir())
