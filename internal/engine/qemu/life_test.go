@@ -399,3 +399,92 @@ func TestCapacity(t *testing.T) {
 		t.Errorf("ten times %d GiB are %d, %v", once.Disk, often.Disk, err)
 	}
 }
+
+// withoutSystem has a machine start from its disk, which has nothing to start:
+// its BIOS waits for ever, and hears no power button.
+func (l *lab) withoutSystem(id string) {
+	l.Helper()
+	err := l.db.Write(l.Context(), func(t *database.Tx) error {
+		m, err := read[machine](t, machines, id)
+		m.Disk.Kernel = false
+		if err == nil {
+			err = m.save(t)
+		}
+		return err
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
+// A guest that does not obey runs on, unless it is to be stopped in any case.
+func TestGuestThatDoesNotShutDown(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.withoutSystem("1")
+	l.startMachine("1")
+	pid := lockHolder(l.folder(machines, "1"))
+	const grace = 300 * time.Millisecond
+	stop := func(key string, force bool) error {
+		_, err := l.finish(engine.Work{Key: key}, func(w engine.Work) (engine.Progress, error) {
+			return l.StopMachine(t.Context(), w, ref("1"), engine.Stop{Grace: grace, Force: force})
+		})
+		return err
+	}
+	began := time.Now()
+	if err := stop("asked", false); !engine.IsFinal(err) || err.Error() != "machine 1 did not shut down within 300ms; it runs on" {
+		t.Errorf("it was asked to stop: %v", err)
+	}
+	if took := time.Since(began); took < grace {
+		t.Errorf("it was given %s, want %s", took, grace)
+	}
+	l.runs("1", true)
+	if now := lockHolder(l.folder(machines, "1")); now != pid || !l.record("1").Running {
+		t.Errorf("process %d runs it, %d did; it is meant to run: %t", now, pid, l.record("1").Running)
+	}
+	if err := stop("forced", true); err != nil {
+		t.Errorf("it was stopped in any case: %v", err)
+	}
+	l.runs("1", false)
+	if l.record("1").Running {
+		t.Error("it is still meant to run")
+	}
+}
+
+// A machine whose monitor hangs up runs on, and is spoken to again.
+func TestMonitorThatHangsUp(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.create("1")
+	l.startMachine("1")
+	changed := l.watch()
+	v, pid := l.vm("1"), lockHolder(l.folder(machines, "1"))
+	for range 2 {
+		before := v.monitor.Load()
+		before.Close()
+		l.runs("1", true)
+		for end := time.Now().Add(time.Minute); v.monitor.Load() == before; time.Sleep(lookAgainAfter) {
+			if v.hasEnded() || time.Now().After(end) { // it is connected to again in the background
+				t.Fatal("nothing connects to the monitor again")
+			}
+		}
+		if picture, err := l.Screenshot(t.Context(), "1"); err != nil || !strings.HasPrefix(string(picture), "\x89PNG") {
+			t.Errorf("its monitor gives a picture of %d bytes, %v", len(picture), err)
+		}
+	}
+	l.runs("1", true)
+	if l.vm("1") != v || lockHolder(l.folder(machines, "1")) != pid {
+		t.Error("another process runs it")
+	}
+	select {
+	case id := <-changed:
+		t.Errorf("machine %s is said to have stopped", id)
+	default:
+	}
+	l.crash("1")
+	if id := <-changed; id != "1" {
+		t.Errorf("machine %s has changed, want 1", id)
+	}
+	l.runs("1", false)
+}

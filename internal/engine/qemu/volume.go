@@ -127,18 +127,20 @@ func (e *Engine) grow(path string, size int64) error {
 
 // format puts the filesystem on a new volume that was asked for.
 func (e *Engine) format(ctx context.Context, v engine.Volume, dir string) error {
-	var program, pack string
-	var args []string
 	switch v.FilesystemType {
 	case "":
 		return nil
 	case "ext4":
-		program, pack, args = "mkfs.ext4", "e2fsprogs", []string{"-q", "-F"}
+		return e.makeFilesystem(ctx, v, dir, "mkfs.ext4", "e2fsprogs", "-q", "-F")
 	case "xfs":
-		program, pack, args = "mkfs.xfs", "xfsprogs", []string{"-q", "-f"}
-	default:
-		return refuse("there is no filesystem %s here: use ext4 or xfs", v.FilesystemType)
+		return e.makeFilesystem(ctx, v, dir, "mkfs.xfs", "xfsprogs", "-q", "-f")
 	}
+	return refuse("there is no filesystem %s here: use ext4 or xfs", v.FilesystemType)
+}
+
+// makeFilesystem has a program make a filesystem, which is in one of Debian's
+// packages.
+func (e *Engine) makeFilesystem(ctx context.Context, v engine.Volume, dir, program, pack string, args ...string) error {
 	if v.FilesystemLabel != "" {
 		args = append(args, "-L", v.FilesystemLabel)
 	}
