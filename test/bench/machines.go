@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -82,40 +83,76 @@ func (y *yard) firstCommand(ctx context.Context) error {
 	if err := y.addKey(srv); err != nil {
 		return err
 	}
-	var ours, byHand []time.Duration
+	var ours, byHand rounds
 	for range machineRounds {
-		took, hand, err := y.round(ctx, srv)
+		args, err := y.round(ctx, srv, &ours)
 		if err != nil {
 			return err
 		}
-		ours, byHand = append(ours, took), append(byHand, hand)
+		if err := y.byHand(ctx, args, &byHand); err != nil {
+			return err
+		}
 	}
-	figure("from the create to the first command by ssh", "%.2f s", median(ours).Seconds())
-	figure("  the same command line started by hand", "%.2f s", median(byHand).Seconds())
-	figure("  ratio", "%.2f", median(ours).Seconds()/median(byHand).Seconds())
+	figure("from the create to the first command by ssh", "%.2f s", median(ours.up).Seconds())
+	figure("  the same command line started by hand", "%.2f s", median(byHand.up).Seconds())
+	figure("  ratio", "%.2f", median(ours.up).Seconds()/median(byHand.up).Seconds())
+	figure("a killed process is shown as off after", "%.1f ms", milliseconds(median(ours.off)))
+	figure("  one started by hand has ended after", "%.1f ms", milliseconds(median(byHand.off)))
 	return nil
 }
 
-// round measures one machine each way.
-func (y *yard) round(ctx context.Context, srv *server) (ours, byHand time.Duration, err error) {
+// rounds are how long machines took to their first command, and to be off once
+// their process was killed.
+type rounds struct{ up, off []time.Duration }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// round measures one machine, and returns its command line.
+func (y *yard) round(ctx context.Context, srv *server, took *rounds) ([]string, error) {
 	began := time.Now()
 	id, err := y.create(srv)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	if err := y.reach(ctx, func() (string, error) { return srv.access(id) }); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	ours = time.Since(began)
+	took.up = append(took.up, time.Since(began))
 	args, err := y.commandLine(id)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	if err := srv.destroy(id); err != nil {
-		return 0, 0, err
+	off, err := y.untilOff(ctx, srv, id)
+	if err != nil {
+		return nil, err
 	}
-	byHand, err = y.byHand(ctx, args)
-	return ours, byHand, err
+	took.off = append(took.off, off)
+	return args, srv.destroy(id)
+}
+
+// untilOff kills a machine's process, and measures until the API shows it as off.
+func (y *yard) untilOff(ctx context.Context, srv *server, id int64) (time.Duration, error) {
+	pid, err := y.pid(id)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return 0, err
+	}
+	ctx, done := context.WithTimeout(ctx, bootPatience)
+	defer done()
+	for {
+		answer, err := srv.get(fmt.Sprintf("/v2/droplets/%d", id))
+		if err != nil || strings.Contains(string(answer), `"status":"off"`) {
+			return time.Since(began), err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, errors.New("a machine whose process was killed is not shown as off")
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 func (y *yard) addKey(srv *server) error {

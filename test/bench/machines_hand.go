@@ -9,54 +9,65 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/metadata"
 )
 
+// pid is the number of a machine's process.
+func (y *yard) pid(id int64) (int, error) {
+	text, err := os.ReadFile(filepath.Join(y.folder(id), "qemu.pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
 // commandLine is that of a machine's process.
 func (y *yard) commandLine(id int64) ([]string, error) {
-	pid, err := os.ReadFile(filepath.Join(y.folder(id), "qemu.pid"))
+	pid, err := y.pid(id)
 	if err != nil {
 		return nil, err
 	}
-	line, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "cmdline"))
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	return strings.Split(strings.Trim(string(line), "\x00"), "\x00"), err
 }
 
 // byHand starts the same machine without Cistern: its disk made with qemu-img,
 // QEMU's own network in place of ours, and its metadata from this process.
-func (y *yard) byHand(ctx context.Context, args []string) (time.Duration, error) {
+func (y *yard) byHand(ctx context.Context, args []string, took *rounds) error {
 	dir, err := os.MkdirTemp(y.dir, "hand-")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	about := httptest.NewServer(metadata.Handler(func() (metadata.Document, bool) { return y.document(macOf(args)), true }))
 	defer about.Close()
 	forward, err := freePort()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	hand, err := handArgs(args, about.Listener.Addr().String(), forward)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	began := time.Now()
 	if err := y.handDisk(ctx, dir); err != nil {
-		return 0, err
+		return err
 	}
 	process := exec.CommandContext(ctx, hand[0], hand[1:]...)
 	process.Dir, process.Stderr = dir, os.Stderr
 	if err := process.Start(); err != nil {
-		return 0, err
+		return err
 	}
-	defer func() {
-		_ = process.Process.Kill()
-		_ = process.Wait()
-	}()
 	err = y.reach(ctx, func() (string, error) { return forward, nil })
-	return time.Since(began), err
+	took.up = append(took.up, time.Since(began))
+	began = time.Now()
+	_ = process.Process.Kill()
+	_ = process.Wait()
+	took.off = append(took.off, time.Since(began))
+	return err
 }
 
 // handDisk makes what a machine's folder has of an image.

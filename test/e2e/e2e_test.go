@@ -36,6 +36,10 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // for those who run the binary as somebody else
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	binary = filepath.Join(dir, "cistern")
 	// As it is released. The race detector would make it too slow to be caught
 	// in the middle of much; the tests of its parts have it.

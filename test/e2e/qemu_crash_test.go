@@ -202,7 +202,7 @@ func (c *realCrash) completed(actions ...*godo.Action) {
 }
 
 // gone waits until a Droplet is gone with its process and its folder.
-func (c *realCrash) gone(g guest) {
+func (c *realCloud) gone(g guest) {
 	c.Helper()
 	if g.id == 0 {
 		return
@@ -214,7 +214,7 @@ func (c *realCrash) gone(g guest) {
 		}
 		return false, err
 	})
-	if pid := c.realCloud.pid(g.id); pid != 0 {
+	if pid := c.pid(g.id); pid != 0 {
 		c.Errorf("%s is gone, and its process %d runs", g.name, pid)
 	}
 }

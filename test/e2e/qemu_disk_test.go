@@ -45,7 +45,7 @@ func TestRealDisks(t *testing.T) {
 	one.Volumes = []godo.DropletCreateVolume{{ID: d.volume}}
 	guests := c.create(one, two)
 	d.one, d.two = guests[0], guests[1]
-	if one, two := d.user(d.one.id), d.user(d.two.id); os.Getuid() == 0 && host.HasUIDs(2100000000, 2139999999) && (one == two || one == 0) {
+	if one, two := d.runsAs(d.one.id), d.runsAs(d.two.id); os.Getuid() == 0 && host.HasUIDs(2100000000, 2139999999) && (one == two || one == 0) {
 		t.Errorf("the Droplets run as %d and %d", one, two)
 	}
 	d.step("volume", d.volumesKeepFiles)

@@ -55,7 +55,7 @@ func TestRealImages(t *testing.T) {
 		}
 	})
 	c.good(c.server.terminate())
-	c.serve("--import-allow", "127.0.0.0/8")
+	c.serve("--import-allow", "127.0.0.0/8", "--region-alias", "nyc3=local1")
 	c.step("URL", func() {
 		image := c.importFrom(source.URL + "/disk.raw")
 		if image.Status != "available" {
@@ -66,11 +66,14 @@ func TestRealImages(t *testing.T) {
 		c.create(request)
 		c.consoleShows("from-url", imported)
 	})
-	c.step("file", func() {
-		c.importBootDisk()
+	c.step("file, by other names", func() {
+		c.importBootDisk("--alias", "ubuntu-24-04-x64")
 		request := c.request("from-file")
-		request.Image.Slug = bootSlug
-		c.create(request)
+		request.Image.Slug, request.Region = "ubuntu-24-04-x64", "nyc3"
+		made := c.create(request)[0].droplet()
+		if made.Region.Slug != "nyc3" || made.Image.Slug != "ubuntu-24-04-x64" {
+			c.Errorf("the Droplet is in %s, and of the image %s", made.Region.Slug, made.Image.Slug)
+		}
 		c.consoleShows("from-file", imported)
 	})
 }
@@ -79,11 +82,11 @@ func TestRealImages(t *testing.T) {
 const bootSlug = "boots"
 
 // importBootDisk makes the bootDisk an image, beside the server that runs.
-func (c *realCloud) importBootDisk() {
+func (c *realCloud) importBootDisk(flags ...string) {
 	c.Helper()
 	file := filepath.Join(c.home, "disk.raw")
 	c.good(os.WriteFile(file, bootDisk(), 0o600))
-	_, err := c.cistern("image", "import", file, "--slug", bootSlug, "--distribution", "None", "--data", c.data)
+	_, err := c.cistern(append([]string{"image", "import", file, "--slug", bootSlug, "--distribution", "None", "--data", c.data}, flags...)...)
 	c.good(err)
 	c.until("the image to be offered", func() (bool, error) {
 		_, response, err := c.api.Images.GetBySlug(c.Context(), bootSlug)

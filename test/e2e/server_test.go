@@ -36,8 +36,13 @@ type server struct {
 
 // launch starts a server without waiting until it answers.
 func launch(dir string, env []string, args ...string) (*server, error) {
+	return launchAs(nil, dir, env, args...)
+}
+
+// launchAs is launch as another user, unless that is nil.
+func launchAs(user *syscall.Credential, dir string, env []string, args ...string) (*server, error) {
 	s := &server{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), exited: make(chan struct{})}
-	s.cmd.Dir, s.cmd.Env = dir, env
+	s.cmd.Dir, s.cmd.Env, s.cmd.SysProcAttr = dir, env, &syscall.SysProcAttr{Credential: user}
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -51,7 +56,11 @@ func launch(dir string, env []string, args ...string) (*server, error) {
 
 // start starts a server and waits until it answers.
 func start(dir string, env []string, args ...string) (*server, error) {
-	s, err := launch(dir, env, args...)
+	return startAs(nil, dir, env, args...)
+}
+
+func startAs(user *syscall.Credential, dir string, env []string, args ...string) (*server, error) {
+	s, err := launchAs(user, dir, env, args...)
 	if err != nil {
 		return nil, err
 	}
