@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -76,10 +75,8 @@ func (s *server) openNetwork(ctx context.Context) (vnet.Network, error) {
 	if s.Network == networkUser {
 		return usernet.New(usernet.Options{PublicPool: s.real.public, Log: s.log})
 	}
-	o := routed.Options{Public: []netip.Prefix{s.real.public}, Reserved: []netip.Prefix{s.real.reserved}, Uplink: s.Uplink, Log: s.log}
-	if s.real.ipv6.IsValid() {
-		o.IPv6 = []netip.Prefix{s.real.ipv6}
-	}
+	o := s.real.routed(s.Uplink)
+	o.Log = s.log
 	return routed.New(ctx, o)
 }
 

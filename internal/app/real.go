@@ -8,6 +8,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/host"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/routed"
 )
 
 // Names of engines and networks, as the flags have them.
@@ -202,4 +203,13 @@ func readPool(flag, text, otherwise string) (network netip.Prefix, pool cloud.Po
 		err = fmt.Errorf("%s: %w; use a range such as %s", flag, err, otherwise)
 	}
 	return network, pool, err
+}
+
+// routed is what a routed network is made with.
+func (s realSettings) routed(uplink string) routed.Options {
+	o := routed.Options{Public: []netip.Prefix{s.public}, Reserved: []netip.Prefix{s.reserved}, Uplink: uplink}
+	if s.ipv6.IsValid() {
+		o.IPv6 = []netip.Prefix{s.ipv6}
+	}
+	return o
 }

@@ -52,8 +52,11 @@ func findVMUser(name string, root bool) (*vmUser, error) {
 		}
 		return &vmUser{name, uint32(uid), uint32(gid)}, nil
 	}
-	return nil, fmt.Errorf("--vm-user: there is no user %s; make one with: useradd --system --shell /usr/sbin/nologin cistern-vm", names[0])
+	return nil, fmt.Errorf("--vm-user: there is no user %s; make one with: %s", names[0], addUser(names[0]))
 }
+
+// addUser is the command that makes a user for machines.
+func addUser(name string) string { return "useradd --system --shell /usr/sbin/nologin " + name }
 
 // defaultVMUIDs are user IDs that nobody else gives out: 1879048192 to 2147483647
 // are unused (https://systemd.io/UIDS-GIDS), and what SSSD makes for directories

@@ -15,7 +15,7 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Show what this machine lacks to run an engine",
 		Long: "Looks at what this machine has for an engine, and says how to mend what it lacks. It changes nothing, needs no server,\n" +
-			"and fails if no machine could run.",
+			"and fails if no machine could run. Give it the flags that serve is to have.",
 		Example: "  cistern doctor --engine qemu\n  cistern doctor --engine qemu --network routed --data /var/lib/cistern",
 		Args:    takesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,8 +33,7 @@ func newDoctor() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&d.Engine, "engine", "sim", "what is to run the machines: sim or qemu")
 	flags.StringVar(&d.Data, "data", "", "folder for the state (default "+app.DefaultData()+")")
-	flags.StringVar(&d.Network, "network", "user", "with the engine qemu, how machines are to be joined: user, or routed (by root)")
-	flags.StringVar(&d.Accel, "accel", "auto", "with the engine qemu, what is to run the guests: auto, kvm or tcg")
+	addHostFlags(flags, &d.Real)
 	return cmd
 }
 

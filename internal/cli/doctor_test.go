@@ -26,6 +26,29 @@ func TestDoctorRefuses(t *testing.T) {
 	}
 }
 
+// Doctor takes of serve's flags those that the host can be unfit for, by the same
+// names and variables.
+func TestDoctorTakesTheFlagsOfServe(t *testing.T) {
+	t.Setenv("PATH", "")
+	t.Setenv("CISTERN_NETWORK", "routed")
+	t.Setenv("CISTERN_UPLINK", "up9")
+	data := filepath.Join(t.TempDir(), "data")
+	status, out, _ := run(t, "doctor", "--engine", "qemu", "--data", data, "--accel", "tcg", "--public-pool", "10.250.1.0/24", "--reserved-pool", "10.250.2.0/24", "--ipv6-pool", "2001:db8:1::/48")
+	if status != 1 || !strings.Contains(out, "--uplink up9: there is no such interface") {
+		t.Errorf("%d, %s", status, out)
+	}
+	for args, want := range map[string]string{
+		"--public-pool x": "--public-pool: ",
+		"--public-pool 10.250.1.0/24 --reserved-pool 10.250.0.0/16": "--public-pool 10.250.1.0/24 and --reserved-pool 10.250.0.0/16 have addresses in common",
+		"--network user": "--uplink is for --network routed; use that as root, or leave --uplink out",
+		"--engine sim":   "--network is for --engine qemu; simulated machines have none of that",
+	} {
+		if status, _, errs := run(t, append([]string{"doctor", "--engine", "qemu", "--data", data}, strings.Fields(args)...)...); status != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%s: %d, %s", args, status, errs)
+		}
+	}
+}
+
 func TestDoctorWithNothingInstalled(t *testing.T) {
 	t.Setenv("PATH", "")
 	data := filepath.Join(t.TempDir(), "data")
@@ -65,11 +88,17 @@ func TestDoctorWhereMachinesRun(t *testing.T) {
 		}
 	}
 	data := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(data, "images", "tiny"), 0o700); err != nil {
+	if err := os.Chmod(filepath.Dir(data), 0o755); err != nil { // root's machines have to go through
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(data, "images", "tiny", "image.json"), []byte("{}"), 0o600); err != nil {
+	tiny := filepath.Join(data, "images", "tiny")
+	if err := os.MkdirAll(tiny, 0o700); err != nil {
 		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"image.json": `{"id":1,"slug":"tiny","virtual_size":1}`, "disk.qcow2": "disk"} {
+		if err := os.WriteFile(filepath.Join(tiny, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	status, out, errs := run(t, "doctor", "--engine", "qemu", "--data", data)
 	if status != 0 || errs != "" || !strings.Contains(out, "The engine qemu can run here.") || strings.Contains(out, "problem") {

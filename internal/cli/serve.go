@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/cistern-cloud/cistern/internal/app"
@@ -38,17 +39,10 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.TLSCert, "tls-cert", "", "PEM file of a certificate to encrypt with, and of those that sign it")
 	flags.StringVar(&c.TLSKey, "tls-key", "", "PEM file of the certificate's private key")
 	flags.StringVar(&c.Engine, "engine", "sim", "what runs the machines: sim for simulated ones, qemu for real ones on this host")
-	flags.StringVar(&c.Network, "network", "user", "network of real machines: user, or routed as root")
-	flags.StringVar(&c.Accel, "accel", "auto", "how real machines run: auto, kvm or tcg")
-	flags.StringVar(&c.VMUser, "vm-user", "", "user that real machines run as where the server is root (default cistern-vm, else nobody)")
-	flags.StringVar(&c.VMUIDs, "vm-uids", "", "user IDs that real machines have one each of where the server is root: FIRST-LAST, or off (default 2100000000-2139999999)")
+	addHostFlags(flags, &c.Real)
 	flags.StringVar(&c.DiskOvercommit, "disk-overcommit", "1", "how many times the disk that there is may be promised to real machines and volumes")
 	flags.StringSliceVar(&c.ImportAllow, "import-allow", nil, "range of addresses that images may be fetched from although it is not public; may be repeated")
 	flags.StringSliceVar(&c.RegionAliases, "region-alias", nil, "another name for the region of real machines, such as nyc3=local1; may be repeated")
-	flags.StringVar(&c.PublicPool, "public-pool", "", "range of real machines' public addresses (default 127.100.0.0/16, or 198.18.0.0/16 with --network routed)")
-	flags.StringVar(&c.ReservedPool, "reserved-pool", "", "range of reserved IPs (default 127.101.0.0/16, or 198.19.0.0/16 with --network routed)")
-	flags.StringVar(&c.IPv6Pool, "ipv6-pool", "", "with --network routed: prefix of IPv6 addresses (default: none)")
-	flags.StringVar(&c.Uplink, "uplink", "", "with --network routed: interface to the world (default: that of the default route)")
 	flags.StringVar(&c.Token, "token", "", "the first account's token, made if it is not there")
 	flags.StringVar(&c.PublicURL, "public-url", "", "where clients reach the server, for the links in answers")
 	flags.StringVar(&c.Seed, "seed", "", "with --ephemeral: start with what is in a file of cistern state export")
@@ -60,6 +54,19 @@ func newServe() *cobra.Command {
 	flags.StringVar(&c.LogFormat, "log-format", "text", "format of the log on standard error: text or json")
 	flags.StringVar(&c.LogLevel, "log-level", "info", "what to log: debug, info, warn or error")
 	return cmd
+}
+
+// addHostFlags adds the flags of real machines that say what they take of the
+// host, to commands that take it and to those that only look.
+func addHostFlags(flags *pflag.FlagSet, r *app.Real) {
+	flags.StringVar(&r.Network, "network", "user", "network of real machines: user, or routed as root")
+	flags.StringVar(&r.Accel, "accel", "auto", "how real machines run: auto, kvm or tcg")
+	flags.StringVar(&r.VMUser, "vm-user", "", "user that real machines run as where the server is root (default cistern-vm, else nobody)")
+	flags.StringVar(&r.VMUIDs, "vm-uids", "", "user IDs that real machines have one each of where the server is root: FIRST-LAST, or off (default 2100000000-2139999999)")
+	flags.StringVar(&r.PublicPool, "public-pool", "", "range of real machines' public addresses (default 127.100.0.0/16, or 198.18.0.0/16 with --network routed)")
+	flags.StringVar(&r.ReservedPool, "reserved-pool", "", "range of reserved IPs (default 127.101.0.0/16, or 198.19.0.0/16 with --network routed)")
+	flags.StringVar(&r.IPv6Pool, "ipv6-pool", "", "with --network routed: prefix of IPv6 addresses (default: none)")
+	flags.StringVar(&r.Uplink, "uplink", "", "with --network routed: interface to the world (default: that of the default route)")
 }
 
 // garbagePercent is how much a server lets its memory grow between collections.

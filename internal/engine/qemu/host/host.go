@@ -1,6 +1,6 @@
 // Package host says what this machine can do for virtual machines: which of
 // QEMU's accelerators is any good, which programs there are, how much memory and
-// room there is, and which ports can be listened on. It changes nothing.
+// room there is, and which ports can be listened on. It leaves all as it was.
 package host
 
 import (
@@ -135,24 +135,29 @@ func Nearest(folder string) (string, error) {
 			return "", &fs.PathError{Op: "open", Path: folder, Err: syscall.ENOTDIR}
 		case err == nil:
 			return folder, nil
-		case !errors.Is(err, fs.ErrNotExist):
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR): // a file around it is come to yet
 			return "", err
 		}
 		folder = filepath.Dir(folder)
 	}
 }
 
-// Writable fails if a folder could not be written to, or could not be made.
+// Writable fails if a folder could not be written to, or could not be made. It
+// tries that with a file, which it removes: what permissions say does not hold for
+// root, nor where nobody can make files.
 func Writable(folder string) error {
 	nearest, err := Nearest(folder)
 	if err != nil {
 		return err
 	}
-	const writeAndEnter = 2 | 1
-	if err := syscall.Access(nearest, writeAndEnter); err != nil {
+	file, err := os.CreateTemp(nearest, ".cistern-")
+	if err != nil {
+		if failed, is := errors.AsType[*fs.PathError](err); is {
+			err = failed.Err
+		}
 		return &fs.PathError{Op: "write to", Path: nearest, Err: err}
 	}
-	return nil
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // Closed returns the nearest folder around this one that other users cannot go

@@ -98,6 +98,12 @@ func TestFolders(t *testing.T) {
 	if err := Writable(missing); err != nil {
 		t.Error(err)
 	}
+	if err := Writable("/sys/not/there"); err == nil || !strings.HasPrefix(err.Error(), "write to /sys: ") {
+		t.Errorf("where nobody can make a file: %v", err)
+	}
+	if left, err := os.ReadDir(closed); len(left) > 0 || err != nil {
+		t.Errorf("it left %v, %v", left, err)
+	}
 	if around, err := Closed(missing); err != nil || around != closed {
 		t.Errorf("%s, %v", around, err)
 	}

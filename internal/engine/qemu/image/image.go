@@ -82,8 +82,11 @@ var ErrNotFound = errors.New("there is no such image")
 
 var slugPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 
+// IsSlug reports whether an image can be called so.
+func IsSlug(slug string) bool { return slugPattern.MatchString(slug) }
+
 func checkSlug(slug string) error {
-	if !slugPattern.MatchString(slug) {
+	if !IsSlug(slug) {
 		return fmt.Errorf("%q cannot be a slug: use 1 to 63 lower-case letters, digits, dots and dashes that begin and end with a letter or digit, such as debian-12-x64", slug)
 	}
 	return nil

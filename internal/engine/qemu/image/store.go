@@ -27,18 +27,41 @@ const unfinished = ".new-"
 // Open returns the images below a folder, which need not be there.
 func Open(dir string) *Store { return &Store{dir: dir} }
 
+// Broken is an image that cannot be used.
+type Broken struct {
+	Slug, Dir string
+	Err       error
+}
+
+func (b *Broken) Error() string {
+	return fmt.Sprintf("the image in %s cannot be used: %v", b.Dir, b.Err)
+}
+
+func (b *Broken) Unwrap() error { return b.Err }
+
 // List returns the images by slug. A folder that cannot be read is left out, and
 // told by the error beside the others.
 func (s *Store) List() ([]Image, error) {
+	images, broken, err := s.Look()
+	if err != nil {
+		return nil, err
+	}
+	var all []error
+	for _, b := range broken {
+		all = append(all, b)
+	}
+	return images, errors.Join(all...)
+}
+
+// Look returns the images by slug, and apart from them those that are broken.
+func (s *Store) Look() (images []Image, broken []*Broken, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the images cannot be listed: %w", err)
+		return nil, nil, fmt.Errorf("the images cannot be listed: %w", err)
 	}
-	var images []Image
-	var broken []error
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), ".") || !entry.IsDir() {
 			continue
@@ -47,12 +70,12 @@ func (s *Store) List() ([]Image, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !s.has(entry.Name()): // removed meanwhile
 		case err != nil:
-			broken = append(broken, fmt.Errorf("the image in %s cannot be used: %w", filepath.Join(s.dir, entry.Name()), err))
+			broken = append(broken, &Broken{entry.Name(), filepath.Join(s.dir, entry.Name()), err})
 		default:
 			images = append(images, image)
 		}
 	}
-	return images, errors.Join(broken...)
+	return images, broken, nil
 }
 
 func (s *Store) has(slug string) bool {

@@ -67,9 +67,28 @@ func (o Options) check() error {
 // pools are all ranges that machines' public addresses come from.
 func (o Options) pools() []netip.Prefix {
 	var all []netip.Prefix
-	for _, list := range [][]netip.Prefix{o.Public, o.Reserved, o.IPv6} {
-		for _, pool := range list {
-			all = append(all, pool.Masked())
+	for _, pool := range o.named() {
+		all = append(all, pool.Prefix)
+	}
+	return all
+}
+
+// namedPool is a range with the flag that it comes from.
+type namedPool struct {
+	netip.Prefix
+	flag string
+}
+
+func (p namedPool) String() string { return p.flag + " " + p.Prefix.String() }
+
+// named are all ranges, each with its flag.
+func (o Options) named() (all []namedPool) {
+	for _, of := range []struct {
+		flag string
+		list []netip.Prefix
+	}{{"--public-pool", o.Public}, {"--reserved-pool", o.Reserved}, {"--ipv6-pool", o.IPv6}} {
+		for _, pool := range of.list {
+			all = append(all, namedPool{pool.Masked(), of.flag})
 		}
 	}
 	return all

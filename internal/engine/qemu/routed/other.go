@@ -18,7 +18,7 @@ type Network struct{ vnet.Network }
 func New(context.Context, Options) (*Network, error) { return nil, errLinux }
 
 // Ready fails.
-func Ready() (string, error) { return "", errLinux }
+func Ready(Options) (string, error) { return "", errLinux }
 
 // Found is nothing.
 type Found struct{}

@@ -78,30 +78,39 @@ func open(ctx context.Context, o Options, openLink func(name, mac string) (*os.F
 	})
 }
 
-// Ready says whether a network could start here with the interface of the
-// default route, by which name it has. It changes nothing and needs no root.
-func Ready() (uplink string, err error) {
-	u, err := findUpstream("")
-	if err != nil {
+// Ready says whether a network could start here, and the name of its uplink. It
+// changes nothing and needs no root.
+func Ready(o Options) (uplink string, err error) {
+	if err := o.check(); err != nil {
 		return "", err
 	}
-	return u.name, checkHost(u.name, false)
+	err = place(o.Namespace).do(func() error {
+		u, err := o.ready()
+		uplink = u.name
+		return err
+	})
+	return uplink, err
+}
+
+// ready finds the uplink, and refuses a host on which the network cannot be.
+func (o Options) ready() (u upstream, err error) {
+	if u, err = findUpstream(o.Uplink); err != nil {
+		return u, err
+	}
+	if err := u.check(o); err != nil {
+		return u, err
+	}
+	return u, checkHost(u.name, len(o.IPv6) > 0)
 }
 
 // start makes the host ready: what it refuses, it refuses before it changes
 // anything.
 func (n *Network) start() (err error) {
-	if n.upstream, err = findUpstream(n.options.Uplink); err != nil {
+	if n.upstream, err = n.options.ready(); err != nil {
 		return err
 	}
 	n.uplink = n.upstream.name
-	if err := n.upstream.check(n.options.pools()); err != nil {
-		return err
-	}
 	v6 := len(n.options.IPv6) > 0
-	if err := checkHost(n.uplink, v6); err != nil {
-		return err
-	}
 	if n.opened4, err = n.opens(forwarding4, n.opened4); err != nil {
 		return err
 	}

@@ -469,8 +469,12 @@ func TestPoolBesideTheHost(t *testing.T) {
 	w := bareWorld(t)
 	w.within(w.host, func() error { return give("up0", netip.MustParsePrefix("198.18.1.254/24")) })
 	w.within(w.beyond, func() error { return give("w0", netip.MustParsePrefix("198.18.1.253/24")) })
-	if _, err := open(t.Context(), w.options, w.openLink); err == nil || !strings.Contains(err.Error(), "this host's own address 198.18.1.254 (up0)") {
+	_, err := open(t.Context(), w.options, w.openLink)
+	if err == nil || !strings.Contains(err.Error(), "--public-pool 198.18.1.0/24 has this host's own address 198.18.1.254 (up0)") {
 		t.Fatal(err)
+	}
+	if _, again := Ready(w.options); again == nil || again.Error() != err.Error() {
+		t.Errorf("a start is refused with %v, and foretold as %v", err, again)
 	}
 	w.options.Public = []netip.Prefix{netip.MustParsePrefix("198.18.1.0/26")}
 	before := w.show()
@@ -518,10 +522,24 @@ func TestRefusals(t *testing.T) {
 		"loopback as uplink":     {Public: []netip.Prefix{publicPool}, Uplink: "lo", Namespace: int(w.host)},
 		"no default route":       {Public: []netip.Prefix{publicPool}, Namespace: int(w.host)},
 		"the host's own address": {Public: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/16")}, Uplink: "up0", Namespace: int(w.host)},
+		"the same, reserved":     {Public: []netip.Prefix{publicPool}, Reserved: []netip.Prefix{netip.MustParsePrefix("198.18.255.0/24")}, Uplink: "up0", Namespace: int(w.host)},
 	} {
-		if _, err := New(t.Context(), o); err == nil {
+		_, err := New(t.Context(), o)
+		if err == nil {
 			t.Errorf("%s: no error", name)
+			continue
 		}
+		if _, foretold := Ready(o); foretold == nil || foretold.Error() != err.Error() {
+			t.Errorf("%s: %v, and foretold was %v", name, err, foretold)
+		}
+	}
+	o := w.options
+	o.Reserved = []netip.Prefix{netip.MustParsePrefix("198.18.255.0/24")}
+	if _, err := Ready(o); err == nil || !strings.HasPrefix(err.Error(), "--reserved-pool 198.18.255.0/24 has this host's own address") {
+		t.Errorf("a reserved pool: %v", err)
+	}
+	if uplink, err := Ready(w.options); uplink != "up0" || err != nil {
+		t.Errorf("%s, %v", uplink, err)
 	}
 }
 

@@ -52,25 +52,29 @@ func findUpstream(name string) (u upstream, err error) {
 	return u, err
 }
 
-// listLinks is a command that shows what there is to choose from.
-const listLinks = "ip -brief link"
+// Commands that show what there is to choose from, or to stay away from.
+const (
+	listLinks     = "ip -brief link"
+	listAddresses = "ip -brief address"
+	listRoutes    = "ip route"
+)
 
 func findLink(name string, index int) (netlink.Link, error) {
 	if name == "" {
 		if index == 0 {
-			return nil, &Unready{"there is no default route, so say which interface leads to the world", listLinks}
+			return nil, &Unready{"there is no default route, so name with --uplink the interface that leads to the world", listLinks}
 		}
 		return netlink.LinkByIndex(index)
 	}
 	link, err := netlink.LinkByName(name)
 	if _, missing := errors.AsType[netlink.LinkNotFoundError](err); missing {
-		return nil, &Unready{"there is no interface " + name + " to be the uplink", listLinks}
+		return nil, &Unready{"--uplink " + name + ": there is no such interface", listLinks}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the uplink %s: %w", name, err)
 	}
 	if link.Attrs().Flags&net.FlagLoopback != 0 || isOurs(name) {
-		return nil, &Unready{"the interface " + name + " does not lead to the world", listLinks}
+		return nil, &Unready{"--uplink " + name + ": this interface does not lead to the world", listLinks}
 	}
 	return link, nil
 }
@@ -106,20 +110,20 @@ func hostAddresses() (map[netip.Addr]string, error) {
 }
 
 // check refuses pools with addresses that are somebody's already.
-func (u upstream) check(pools []netip.Prefix) error {
+func (u upstream) check(o Options) error {
 	own, err := hostAddresses()
 	if err != nil {
 		return err
 	}
-	for _, pool := range pools {
+	for _, pool := range o.named() {
 		for addr, link := range own {
 			if pool.Contains(addr) {
-				return fmt.Errorf("the pool %s has this host's own address %s (%s); take a range that has it not", pool, addr, link)
+				return &Unready{fmt.Sprintf("%s has this host's own address %s (%s); take a range that has it not", pool, addr, link), listAddresses}
 			}
 		}
 		for _, router := range u.routers {
 			if pool.Contains(router) {
-				return fmt.Errorf("the pool %s has %s, which this host sends through; take a range that has it not", pool, router)
+				return &Unready{fmt.Sprintf("%s has %s, which this host sends through; take a range that has it not", pool, router), listRoutes}
 			}
 		}
 	}
