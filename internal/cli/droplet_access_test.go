@@ -44,6 +44,10 @@ func newMachines(t *testing.T) *machines {
 		}
 		m.answer(w, map[string]any{"droplets": found})
 	})
+	mux.HandleFunc("POST /v2/droplets", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+		m.answer(w, map[string]any{"droplets": []any{m.droplet(7, "new-1"), m.droplet(8, "new-2")}})
+	})
 	mux.HandleFunc("GET /v2/droplets/7", func(w http.ResponseWriter, _ *http.Request) {
 		m.answer(w, map[string]any{"droplet": m.droplet(7, "web")})
 	})

@@ -122,6 +122,9 @@ func (e *dropletEnsure) run(cmd *cobra.Command, names []string) error {
 	if err := e.show(cmd, list); err != nil {
 		return err
 	}
+	if err := e.tellPasswords(cmd, r, list); err != nil {
+		return err
+	}
 	switch {
 	case failure == nil:
 		return nil
@@ -213,4 +216,34 @@ func (e *dropletEnsure) show(cmd *cobra.Command, list []associated.Ensured) erro
 		return writeJSON(cmd.OutOrStdout(), lines)
 	}
 	return e.view.table(cmd.OutOrStdout(), ensureColumns, rows)
+}
+
+// tellPasswords says how to get the root passwords of new Droplets without SSH
+// keys: nobody else tells them. Simulated machines have none.
+func (e *dropletEnsure) tellPasswords(cmd *cobra.Command, r remote, list []associated.Ensured) error {
+	if len(e.keys) > 0 || e.view.output == "json" || e.view.bare() || r.isDigitalOcean() {
+		return nil
+	}
+	told := false
+	for _, one := range list {
+		if !one.Created || one.Droplet.Status == "gone" {
+			continue
+		}
+		if !told {
+			if _, err := (reach{r, one.Droplet}).access(cmd.Context(), false); err != nil {
+				return nil //nolint:nilerr // these are machines that nobody reaches
+			}
+			told = true
+		}
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s has no SSH key. Its root password is shown once, with: %s\n",
+			oneLine(one.Droplet.Name), passwordOf(cmd, one.Droplet)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passwordOf is the command that shows a Droplet's password.
+func passwordOf(cmd *cobra.Command, d godo.Droplet) string {
+	return again(cmd, "cistern droplet access "+quoted(d.Name))
 }

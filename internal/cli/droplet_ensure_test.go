@@ -46,6 +46,28 @@ func TestDropletEnsure(t *testing.T) {
 	d.wantLeft("3 0 0 0")
 }
 
+// Who creates machines without SSH keys is told where their passwords are, and the
+// passwords stay there.
+func TestDropletEnsureTellsOfPasswords(t *testing.T) {
+	m := newMachines(t)
+	m.password = "correct-horse"
+	line := "droplet ensure new-1 new-2 web" + ensured
+	text := m.want(line, 0, "new-1 has no SSH key. Its root password is shown once, with: cistern droplet access new-1 --api-url "+m.url+" --token TOKEN\n",
+		"new-2 has no SSH key.")
+	if strings.Contains(text, "web has") || m.password == "" {
+		t.Errorf("%s", text)
+	}
+	for _, more := range []string{" --ssh-keys 7", " -o json", " --no-header"} {
+		if text := m.want(line+more, 0); strings.Contains(text, "password") {
+			t.Errorf("%s: %s", more, text)
+		}
+	}
+	d := newDesk(t)
+	if text := d.want("droplet ensure web-1"+ensured, 0, "created"); strings.Contains(text, "password") {
+		t.Errorf("simulated: %s", text)
+	}
+}
+
 // A creation that fails takes its Droplet with it.
 func TestDropletEnsureFailure(t *testing.T) {
 	d := newDesk(t)

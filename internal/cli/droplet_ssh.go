@@ -25,6 +25,8 @@ const (
 	connectTime = 5 * time.Second
 	// betweenAttempts is the time from one attempt to the next.
 	betweenAttempts = 500 * time.Millisecond
+	// sshFailed is ssh's exit status where it did not get in, or was cut off.
+	sshFailed = 255
 )
 
 // dropletSSH is cistern droplet ssh.
@@ -92,7 +94,11 @@ func (s *dropletSSH) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	options = append(options, "-l", user, "--", address)
-	return runSSH(cmd, program, append(options, args[1:]...))
+	err = runSSH(cmd, program, append(options, args[1:]...))
+	if err != nil && statusOf(err) == sshFailed && s.key == "" && readsTerminal(cmd.InOrStdin()) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "If %s was made without SSH keys, its root password is shown once, with: %s\n", r.name(), passwordOf(cmd, r.droplet))
+	}
+	return err
 }
 
 // answering waits until a Droplet's ssh answers, and returns where.

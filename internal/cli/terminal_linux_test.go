@@ -138,6 +138,25 @@ func TestConsoleCommandAtATerminal(t *testing.T) {
 	}
 }
 
+// Who did not get in is told where there may be a password; scripts are not.
+func TestSSHCommandTellsOfThePassword(t *testing.T) {
+	m := newMachines(t)
+	m.listens("SSH-2.0-test\r\n")
+	fakeSSH(t, "exit 255")
+	terminal, _ := openKeyboard(t)
+	status, _, errs := m.runWith(terminal, "droplet", "ssh", "web")
+	if want := "If web was made without SSH keys, its root password is shown once, with: cistern droplet access web --api-url " + m.url; status != 255 || !strings.Contains(errs, want) {
+		t.Errorf("%d, %q", status, errs)
+	}
+	if status, _, errs := m.runWith(nil, "droplet", "ssh", "web"); status != 255 || errs != "" {
+		t.Errorf("%d, %q", status, errs)
+	}
+	fakeSSH(t, "exit 7")
+	if status, _, errs := m.runWith(terminal, "droplet", "ssh", "web"); status != 7 || errs != "" {
+		t.Errorf("%d, %q", status, errs)
+	}
+}
+
 // A picture would make a mess of a terminal.
 func TestScreenshotCommandAtATerminal(t *testing.T) {
 	m := newMachines(t)
