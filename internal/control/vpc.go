@@ -233,8 +233,9 @@ func (p *Plane) addMissingVPCs(ctx context.Context) error {
 }
 
 // addDefaultVPCs makes the default VPCs that an account lacks, each with a
-// range of its own. The transaction has locked the account, or made it. A region that there is no range left for has none, and
-// Droplets there have to name their VPC.
+// range of its own. The transaction has locked the account, or made it. A region
+// that there is no range left for has none, and Droplets there have to name their
+// VPC.
 func addDefaultVPCs(tx *store.Tx, account int64, catalog cloud.Catalog) error {
 	for _, region := range catalog.Regions {
 		_, err := tx.DefaultVPC(account, region.Slug)
