@@ -99,6 +99,14 @@ func (p Pool) IsReal() bool { return p.first != 0 }
 // IsLoopback reports whether the addresses lead no further than the host.
 func (p Pool) IsLoopback() bool { return p.base>>24 == 127 }
 
+// LoopbackPlaces are those of all addresses that lead no further than the host,
+// as Places.
+func LoopbackPlaces() (first, end int64) { return 127 << 24, 128 << 24 }
+
+// Alike is the place whose address has the last 16 bits of the one at another
+// place, where the pool is a part of one /16; the pool need not have it.
+func (p Pool) Alike(place int64) int64 { return int64(p.base)&^0xffff | place&0xffff }
+
 // Network is the network that machines with addresses of the pool are in. It is
 // kept with each, as they stay what they are when the pool changes; it is empty
 // where an address tells it by itself.

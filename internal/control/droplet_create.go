@@ -371,6 +371,11 @@ func (c *creation) insert(d *cloud.Droplet, public int64) error {
 	}
 	pool := c.addresses.Droplets
 	private, public = private%size, pool.Place(public)
+	if !c.request.Private {
+		if public, err = c.unlike(public); err != nil {
+			return err
+		}
+	}
 	for range maxAddressTries {
 		if d.PrivateIPv4, err = cloud.PrivateIPv4(c.vpc.IPRange, private); err != nil {
 			return err
@@ -400,14 +405,44 @@ func (c *creation) otherAddresses(private, public, size int64) (int64, int64, er
 	if !ok {
 		return 0, 0, cloud.Invalid("The VPC %s has no free addresses left.", c.vpc.ID)
 	}
-	first, end := c.addresses.Droplets.Places()
-	if public, ok, err = c.tx.FreePublicHost(public, first, end); err != nil {
-		return 0, 0, err
-	}
-	if !ok && !c.request.Private {
-		return 0, 0, cloud.Invalid("No free public addresses are left.")
+	if !c.request.Private {
+		if public, err = c.freePublic(public); err != nil {
+			return 0, 0, err
+		}
 	}
 	return private, public, c.tx.SetNextHost(c.vpc.ID, private+1)
+}
+
+// unlike is a place itself, unless nobody may have it: then it is a free one.
+func (c *creation) unlike(place int64) (int64, error) {
+	nobodys, err := shadowed(c.tx, c.addresses.Droplets)
+	if err != nil || !nobodys[place] {
+		return place, err
+	}
+	return c.freePublic(place)
+}
+
+// freePublic finds a free place, from one on and round.
+func (c *creation) freePublic(from int64) (int64, error) {
+	nobodys, err := shadowed(c.tx, c.addresses.Droplets)
+	if err != nil {
+		return 0, err
+	}
+	first, end := c.addresses.Droplets.Places()
+	for range 2*len(nobodys) + 1 { // each is met twice at the most, as the search goes round once
+		place, ok, err := c.tx.FreePublicHost(from, first, end)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			break
+		}
+		if !nobodys[place] {
+			return place, nil
+		}
+		from = place + 1
+	}
+	return 0, cloud.Invalid("No free public addresses are left.")
 }
 
 // maxAddressTries is how often addresses that were free are taken by another

@@ -72,6 +72,36 @@ func TestSmallPools(t *testing.T) {
 	})
 }
 
+// In the network without root a guest knows the last 16 bits of its address alone.
+// So no two Droplets have the same ones, of whatever pools they are.
+func TestNoTwoDropletsAreAlikeInside(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		c.usePools("127.102.0.0/29", "127.103.0.0/29", "")
+		c.quickly(func() { c.create(newDroplet("a", "b", "c")) }) // .2, .3 and .4
+		c.usePools("127.105.0.0/28", "127.103.0.0/29", "")
+		private := newDroplet("private")
+		private.Private = true
+		seen := map[string]bool{"0.2": true, "0.3": true, "0.4": true}
+		c.quickly(func() {
+			c.create(private)
+			for i := range 10 { // a /28 has 13 of its own
+				d := c.addDroplet(fmt.Sprintf("new-%d", i))
+				inside, is := strings.CutPrefix(d.PublicIPv4, "127.105.")
+				if !is || seen[inside] {
+					c.Errorf("the Droplet %s has %s", d.Name, d.PublicIPv4)
+				}
+				seen[inside] = true
+			}
+		})
+		c.refusesDroplets(newDroplet("more"), "No free public addresses are left.")
+		c.checkAddresses()
+		// What is inside the former one's range again is its own.
+		c.usePools("127.102.0.0/28", "127.103.0.0/29", "")
+		c.refusesDroplets(newDroplet("x", "y"), "No free public addresses are left.")
+		c.checkWorld()
+	})
+}
+
 func (c *testCloud) refusesDroplets(n NewDroplets, message string) {
 	c.Helper()
 	_, _, err := c.plane.CreateDroplets(c.Context(), c.who, n)
@@ -114,6 +144,26 @@ func TestPoolsChange(t *testing.T) {
 	})
 }
 
+// Reserved IPs stay with the network that they are of, too.
+func TestReservedIPsOfAnotherNetwork(t *testing.T) {
+	eachCloud(t, func(c *testCloud) {
+		for _, test := range []struct{ have, get, want string }{
+			{"127.103.0.0/29", "203.0.113.32/28", "--network routed: the reserved IP %s is of --network user; start with that, or delete it there first"},
+			{"203.0.113.32/28", "127.103.0.0/29", "--network user: the reserved IP %s is of --network routed; start with that, or delete it there first"},
+		} {
+			public := map[bool]string{true: "127.102.0.0/29", false: "203.0.113.0/28"}
+			loopback := strings.HasPrefix(test.have, "127.")
+			c.usePools(public[loopback], test.have, "")
+			r := c.addReservedIP(0)
+			err := CheckAddresses(c.Context(), c.store, pools(c, public[!loopback], test.get, ""))
+			if want := fmt.Sprintf(test.want, r.IP); err == nil || err.Error() != want {
+				c.Errorf("got %v, want %s", err, want)
+			}
+			c.must(func(ctx context.Context) error { return c.plane.DeleteReservedIP(ctx, c.who, r.IP) })
+		}
+	})
+}
+
 // Pools that would give an address twice are refused at the start.
 func TestPoolsThatMeet(t *testing.T) {
 	eachCloud(t, func(c *testCloud) {
@@ -125,14 +175,17 @@ func TestPoolsThatMeet(t *testing.T) {
 			pools cloud.Addresses
 			want  string
 		}{
-			{pools(c, "203.0.113.0/24", "203.0.113.32/28", ""), "the public pool 203.0.113.0/24 and the reserved pool 203.0.113.32/28 have addresses in common"},
-			{pools(c, "203.0.113.32/28", "203.0.113.64/28", ""), "the public pool 203.0.113.32/28 has the reserved IP 203.0.113.34 in it; delete that first, or use another pool"},
-			{pools(c, "127.100.0.0/16", "127.101.0.0/16", ""), "a Droplet has the address 203.0.113.2, which is of a routed network; serve with that, or destroy the Droplet first"},
-			{pools(c, "203.0.113.64/28", "203.0.113.0/28", ""), "the reserved pool 203.0.113.0/28 has 203.0.113.2 in it, which is a Droplet's own; destroy that first, or use another pool"},
+			{pools(c, "203.0.113.0/24", "203.0.113.32/28", ""), "--public-pool 203.0.113.0/24 and --reserved-pool 203.0.113.32/28 have addresses in common"},
+			{pools(c, "203.0.113.32/28", "203.0.113.64/28", ""), "--public-pool 203.0.113.32/28 has the reserved IP 203.0.113.34 in it; delete that first, or use another pool"},
+			{pools(c, "127.100.0.0/16", "127.101.0.0/16", ""), "--network user: the Droplet web (1000000) has the address 203.0.113.2, which is of --network routed; start with that, or destroy the Droplet there first"},
+			{pools(c, "203.0.113.64/28", "203.0.113.0/28", ""), "--reserved-pool 203.0.113.0/28 has 203.0.113.2 in it, which is a Droplet's own; destroy that first, or use another pool"},
 		} {
 			config.Addresses = a.pools
 			if _, err := New(c.Context(), config); err == nil || !strings.Contains(err.Error(), a.want) {
 				c.Errorf("got %v, want %s", err, a.want)
+			}
+			if err := CheckAddresses(c.Context(), c.store, a.pools); err == nil || err.Error() != a.want {
+				c.Errorf("the records alone: got %v, want %s", err, a.want)
 			}
 		}
 	})

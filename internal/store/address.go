@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 
+	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/database"
 )
 
@@ -29,15 +30,25 @@ func (tx *Tx) TakenPublicHost(first, end int64) (string, error) {
 	return tx.takenPlace(`droplets`, `public_host`, `public_ipv4`, first, end)
 }
 
-// PublicIPv4Where reads the address of any Droplet whose address is one of
-// loopback, or is none; empty where there is none such.
-func (tx *Tx) PublicIPv4Where(loopback bool) (string, error) {
-	found, err := database.All(tx.t, database.Value[string], `SELECT public_ipv4 FROM droplets
+// DropletWithAddress reads the first Droplet whose public address is one of
+// loopback, or is none: its ID, name and address. Where there is none such, it is
+// zero.
+func (tx *Tx) DropletWithAddress(loopback bool) (d cloud.Droplet, err error) {
+	found, err := database.All(tx.t, func(row database.Scanner) (d cloud.Droplet, err error) {
+		return d, row.Scan(&d.ID, &d.Name, &d.PublicIPv4)
+	}, `SELECT id, name, public_ipv4 FROM droplets
 		WHERE public_ipv4 <> '' AND (public_ipv4 LIKE '127.%') = $1 ORDER BY id LIMIT 1`, loopback)
 	if err != nil || len(found) == 0 {
-		return "", err
+		return d, err
 	}
 	return found[0], nil
+}
+
+// PublicHostsBeside lists the places of Droplets from one place on and before
+// another that are not those of a pool.
+func (tx *Tx) PublicHostsBeside(from, first, end, to int64) ([]int64, error) {
+	return database.All(tx.t, database.Value[int64], `SELECT public_host FROM droplets
+		WHERE public_host >= $1 AND public_host < $2 OR public_host >= $3 AND public_host < $4 ORDER BY public_host`, from, first, end, to)
 }
 
 // TakenReservedHost reads the first reserved IP at some places of their pool.

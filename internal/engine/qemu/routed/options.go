@@ -101,20 +101,11 @@ var private = []netip.Prefix{
 	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("2001:db8::/32"),
 }
 
-// translated are the pools whose addresses do not leave by the uplink as they
-// are.
+// translated are the addresses of machines that do not leave by the uplink as
+// they are, of whichever pool they were.
 func (o Options) translated() []netip.Prefix {
 	if o.Routed {
 		return nil
 	}
-	var list []netip.Prefix
-	for _, pool := range o.pools() {
-		for _, p := range private {
-			if p.Overlaps(pool) {
-				list = append(list, pool)
-				break
-			}
-		}
-	}
-	return list
+	return private
 }

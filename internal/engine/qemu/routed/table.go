@@ -179,8 +179,8 @@ func (n *Network) leaving(s sets) [][]expr.Any {
 		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 2},
 		&expr.Lookup{SourceRegister: 1, SetName: s.hairpin.Name, SetID: s.hairpin.ID},
 	}, masquerade)}
-	for _, pool := range n.options.translated() {
-		rules = append(rules, all(to(n.uplink), of(pool.Addr()), source.in(pool), masquerade))
+	for _, private := range n.options.translated() {
+		rules = append(rules, all(fromGuests(), to(n.uplink), of(private.Addr()), source.in(private), masquerade))
 	}
 	return rules
 }

@@ -353,7 +353,7 @@ func TestRefusedMachines(t *testing.T) {
 	}
 	c := newCloud(t)
 	for name, change := range map[string]func(*vnet.Machine){
-		"outside of the pool":    func(m *vnet.Machine) { m.Network.PublicIPv4 = "127.99.0.7" },
+		"no address of the host": func(m *vnet.Machine) { m.Network.PublicIPv4 = "203.0.113.7" },
 		"the gateway's":          func(m *vnet.Machine) { m.Network.PublicIPv4 = here("0.1") },
 		"no MAC":                 func(m *vnet.Machine) { m.PublicMAC = "" },
 		"a firewall of nonsense": func(m *vnet.Machine) { m.Firewall = firewall([]engine.FirewallRule{{Protocol: "x"}}, nil) },

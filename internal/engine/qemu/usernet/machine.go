@@ -28,6 +28,8 @@ type state struct {
 	rules                 *rules
 	metadata              http.Handler
 	publicMAC, privateMAC mac
+	// shown is the public address that the cloud shows.
+	shown netip.Addr
 	// The guest's own addresses, not valid where it has none.
 	guest, guestIPv6 netip.Addr
 	lease            lease
@@ -56,10 +58,13 @@ func (n *Network) describe(m vnet.Machine) (*state, error) {
 		vpc: m.Network.VPC,
 	}
 	if m.Network.PublicIPv4 != "" && !s.guest.IsValid() {
-		return nil, refusal("the public address %s is not one of %s, or is kept for the network itself", m.Network.PublicIPv4, n.pool)
+		return nil, refusal("the public address %s leads to no machine without root: it is none of 127.0.0.0/8, or is kept for the network itself", m.Network.PublicIPv4)
 	}
 	if s.guest.IsValid() && s.publicMAC == (mac{}) || s.private.IsValid() && s.privateMAC == (mac{}) {
 		return nil, refusal("machine %s has an address without a MAC address", m.ID)
+	}
+	if s.guest.IsValid() {
+		s.shown, _ = netip.ParseAddr(m.Network.PublicIPv4) // which it follows from
 	}
 	for _, text := range []string{m.Network.PublicIPv4, m.Network.ReservedIPv4} {
 		if address, err := netip.ParseAddr(text); err == nil && address.Is4() && s.guest.IsValid() {

@@ -19,7 +19,8 @@ import (
 )
 
 // The addresses of every machine's public link. A guest's own has the last 16
-// bits of the public address that the cloud shows.
+// bits of the public address that the cloud shows, whichever of this host's it is:
+// the cloud gives no two machines the same ones.
 var (
 	guestRange  = netip.MustParsePrefix("198.18.0.0/16")
 	gatewayIPv4 = netip.MustParseAddr("198.18.0.1")
@@ -63,6 +64,10 @@ type Network struct {
 	world *world
 
 	unbindable sync.Once // that some usual ports are not to be had is told once
+
+	// aliases are public addresses by those inside. It has no lock that anybody holds
+	// while he waits for another.
+	aliases sync.Map
 
 	// busy keeps two calls about one machine apart.
 	busy keyed
@@ -123,9 +128,9 @@ func New(o Options) (*Network, error) {
 }
 
 // guestAddr is the address that a machine has inside, not valid where the
-// public one is no machine's.
+// public one is no machine's. An address of a former pool stays a machine's.
 func (n *Network) guestAddr(public netip.Addr) netip.Addr {
-	if !n.pool.Contains(public) {
+	if mine := n.pool.Contains(public) || public.Is4() && public.IsLoopback(); !mine {
 		return netip.Addr{}
 	}
 	b, base := public.As4(), guestRange.Addr().As4()
@@ -136,17 +141,13 @@ func (n *Network) guestAddr(public netip.Addr) netip.Addr {
 	return guest
 }
 
-// alias is the public address of the machine that has an address inside.
+// alias is the public address of the machine that has, or had last, an address
+// inside. Firewalls ask for it while they are locked.
 func (n *Network) alias(guest netip.Addr) netip.Addr {
-	if !guestRange.Contains(guest) {
-		return netip.Addr{}
+	if public, is := n.aliases.Load(guest); is {
+		return public.(netip.Addr)
 	}
-	b, base := guest.As4(), n.pool.Addr().As4()
-	public := netip.AddrFrom4([4]byte{base[0], base[1], b[2], b[3]})
-	if !n.pool.Contains(public) {
-		return netip.Addr{}
-	}
-	return public
+	return netip.Addr{}
 }
 
 // Guest is the network as the guest configures it: its public address is
@@ -202,9 +203,10 @@ func (n *Network) Plug(_ context.Context, m vnet.Machine) ([]vnet.NIC, error) {
 			return nil, err
 		}
 	}
-	if !n.enter(one, s) {
+	if err := n.enter(one, s); err != nil {
+		n.withdraw(one)
 		one.close()
-		return nil, net.ErrClosed
+		return nil, err
 	}
 	if err := one.apply(s); err != nil {
 		n.log.Warn("not all ports of a machine are forwarded", "machine", m.ID, "error", err)
@@ -245,8 +247,8 @@ func (n *Network) Update(_ context.Context, m vnet.Machine) error {
 	if one.private == nil {
 		s.private = netip.Addr{}
 	}
-	if !n.enter(one, s) {
-		return net.ErrClosed
+	if err := n.enter(one, s); err != nil {
+		return err
 	}
 	return one.apply(s)
 }
@@ -323,22 +325,30 @@ func (n *Network) machineAt(a netip.Addr) *machine {
 }
 
 // enter makes a machine known by its addresses, in place of what it was known
-// by. A network that was closed takes none.
-func (n *Network) enter(m *machine, s *state) bool {
+// by. A network that was closed takes none, and none that would be taken for
+// another inside.
+func (n *Network) enter(m *machine, s *state) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return false
+		return net.ErrClosed
+	}
+	if other := n.byAddr[s.guest]; s.guest.IsValid() && other != nil && other.id != m.id {
+		return refusal("%s and %s of machine %s are the same address inside, %s; take a snapshot of one of the two, and make it anew from that",
+			s.shown, other.state.Load().shown, other.id, s.guest)
 	}
 	n.forget(m)
 	n.machines[m.id] = m
+	if s.guest.IsValid() {
+		n.aliases.Store(s.guest, s.shown)
+	}
 	for _, a := range []netip.Addr{s.guest, s.guestIPv6} {
 		if a.IsValid() {
 			n.byAddr[a] = m
 		}
 	}
 	if !s.private.IsValid() {
-		return true
+		return nil
 	}
 	segment := n.lans[s.vpc]
 	if segment == nil {
@@ -346,7 +356,7 @@ func (n *Network) enter(m *machine, s *state) bool {
 		n.lans[s.vpc] = segment
 	}
 	segment.byMAC[s.privateMAC], segment.byAddr[s.private] = m, m
-	return true
+	return nil
 }
 
 func (n *Network) withdraw(m *machine) {
