@@ -130,18 +130,21 @@ type settings struct {
 	level   slog.Level
 }
 
-func (c Config) check() (s settings, err error) {
-	s.Config = c
-	if s.Storage, err = c.Storage.check(); err != nil {
+func (c Config) check() (s settings, err error) { return c.checkAs(host.Root()) }
+
+// checkAs is check where the server is root, or is not.
+func (c Config) checkAs(root bool) (s settings, err error) {
+	if c.Storage, err = c.Storage.check(); err != nil { // with which the rest is checked: the default folder is one too
 		return s, err
 	}
+	s.Config = c
 	if err := c.checkTLS(); err != nil {
 		return s, err
 	}
 	if err := c.checkListen(); err != nil {
 		return s, err
 	}
-	if s.real, err = c.checkEngine(host.Root()); err != nil {
+	if s.real, err = c.checkEngine(root); err != nil {
 		return s, err
 	}
 	if s.limit, err = c.rateLimit(); err != nil {

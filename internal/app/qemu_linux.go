@@ -43,6 +43,9 @@ func (s *server) openQEMU(ctx context.Context) (r running, err error) {
 	if err != nil {
 		return r, fmt.Errorf("--network %s: %w", s.Network, err)
 	}
+	if n, is := network.(interface{ TakeBack() error }); is {
+		s.takeBack = n.TakeBack
+	}
 	images := image.Open(filepath.Join(data, imageFolder))
 	e, err := qemu.Open(ctx, qemu.Options{
 		Dir: filepath.Join(data, "qemu"), Images: images, Network: network, Region: cloud.LocalRegion, Accel: accel.Name,

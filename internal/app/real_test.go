@@ -144,6 +144,25 @@ func TestRealMachinesAreNotCarried(t *testing.T) {
 	}
 }
 
+// The folder that is served where none is named is looked at as well.
+func TestMachinesUserReachesTheDefaultFolder(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_STATE_HOME", home)
+	c := realConfig()
+	c.Storage = Storage{}
+	want := "who cannot go through "
+	if _, err := c.checkAs(true); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), filepath.Join(home, "cistern")) {
+		t.Errorf("got %v, want one with %q", err, want)
+	}
+	s, err := c.checkAs(false)
+	if err != nil || s.Data != filepath.Join(home, "cistern") {
+		t.Errorf("the folder is %q: %v", s.Data, err)
+	}
+}
+
 // Who runs the machines has to get to them.
 func TestMachinesUserReachesTheFolder(t *testing.T) {
 	folder := t.TempDir()

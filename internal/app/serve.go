@@ -64,6 +64,11 @@ type server struct {
 	readyFile *readyFile
 	// closeEngine ends what the engine does in this process; nil before it is open.
 	closeEngine func() error
+	// takeBack removes what a start has made new on this host, where it fails then;
+	// nil where there is nothing of it.
+	takeBack func() error
+	// ready says that it has started.
+	ready bool
 }
 
 // Serve runs a server until ctx ends, then stops it in order. It calls started
@@ -85,11 +90,18 @@ func Serve(ctx context.Context, c Config, logs io.Writer, started func(Started))
 		return err
 	}
 	defer srv.storage.Close()
+	// First of all, so that a start that fails for its port leaves no account, and
+	// has touched no machine.
+	listener, err := listen(s.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
 	defer srv.shut()
 	if err := srv.open(ctx); err != nil {
 		return err
 	}
-	return srv.run(ctx, started)
+	return srv.run(ctx, listener, started)
 }
 
 // umask keeps whatever is written to its owner. Only who runs the machines, where
@@ -112,6 +124,11 @@ func newLog(s settings, logs io.Writer) *slog.Logger {
 // open joins store, engine and control plane.
 func (s *server) open(ctx context.Context) error {
 	s.store = store.New(s.storage.db)
+	if s.Engine == engineQEMU { // before a network is made of them, and machines are taken over
+		if err := control.CheckAddresses(ctx, s.store, s.real.addresses); err != nil {
+			return err
+		}
+	}
 	r, err := s.openEngine(ctx)
 	if err != nil {
 		return err
@@ -141,13 +158,19 @@ func (s *server) example(ready *Started) {
 	}
 }
 
-// shut closes the engine. Its machines run on.
+// shut closes the engine. Its machines run on. A start that has failed leaves
+// nothing behind on this host that was not there before.
 func (s *server) shut() {
-	if s.closeEngine == nil {
+	if s.closeEngine != nil {
+		if err := s.closeEngine(); err != nil {
+			s.log.Warn("close the engine", "error", err)
+		}
+	}
+	if s.takeBack == nil || s.ready {
 		return
 	}
-	if err := s.closeEngine(); err != nil {
-		s.log.Warn("close the engine", "error", err)
+	if err := s.takeBack(); err != nil {
+		s.log.Warn("not all that this start has made on the host could be taken back; cistern network clean does that", "error", err)
 	}
 }
 
@@ -163,19 +186,13 @@ func (s *server) newAPI() *api.Server {
 	return server
 }
 
-func (s *server) run(ctx context.Context, started func(Started)) error {
+func (s *server) run(ctx context.Context, listener net.Listener, started func(Started)) error {
 	var hangup chan os.Signal
 	if !s.Embedded {
 		var ignore func()
 		hangup, ignore = hangups()
 		defer ignore()
 	}
-	// First of all, so that a start that fails for its port leaves no account.
-	listener, err := listen(s.Listen)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
 	if err := s.readyFile.clear(); err != nil {
 		return err
 	}
@@ -216,6 +233,7 @@ func (s *server) run(ctx context.Context, started func(Started)) error {
 	if err := s.readyFile.publish(Ready{ready.URL, ready.Token, certificates.file(), os.Getpid()}); err != nil {
 		return err
 	}
+	s.ready = true
 	started(ready)
 	if err := s.untilStopped(ctx, failed, hangup, certificates); err != nil {
 		return err

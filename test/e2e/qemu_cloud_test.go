@@ -93,10 +93,7 @@ func newRealCloudAs(t *testing.T, user *syscall.Credential, flags ...string) *re
 // serve starts a server.
 func (c *realCloud) serve(flags ...string) {
 	c.Helper()
-	s, err := startAs(c.user, c.home, c.environ(), append([]string{
-		"--engine", "qemu", "--accel", "tcg", "--disk-overcommit", "100", "--data", c.data, "--listen", "127.0.0.1:0", "--token", qemuToken, "--rate-limit", "off",
-		"--public-pool", c.public, "--reserved-pool", c.reserved,
-	}, flags...)...)
+	s, err := startAs(c.user, c.home, c.environ(), c.serveFlags(flags...)...)
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -105,6 +102,14 @@ func (c *realCloud) serve(flags ...string) {
 	if err != nil {
 		c.Fatal(err)
 	}
+}
+
+// serveFlags are a server's, with more that win over them.
+func (c *realCloud) serveFlags(flags ...string) []string {
+	return append([]string{
+		"--engine", "qemu", "--accel", "tcg", "--disk-overcommit", "100", "--data", c.data, "--listen", "127.0.0.1:0", "--token", qemuToken, "--rate-limit", "off",
+		"--public-pool", c.public, "--reserved-pool", c.reserved,
+	}, flags...)
 }
 
 // environ is this process's without what would change a cistern.

@@ -80,6 +80,16 @@ func needsRoot(t testing.TB) {
 
 func newRoutedCloud(t *testing.T) *routedCloud {
 	t.Helper()
+	r := newRoutedHost(t)
+	r.host.within(t, func() { r.realCloud = newRealCloud(t, r.flags...) })
+	r.base = r.listing(t)
+	r.echo()
+	return r
+}
+
+// newRoutedHost is the host of a cloud that has no server yet, with its world.
+func newRoutedHost(t *testing.T) *routedCloud {
+	t.Helper()
 	needsRoot(t)
 	imagetest.Tiny(t) // which may have to be built, with the host's own network
 	r := &routedCloud{whole: t, shells: map[int]*ssh.Client{}, host: namespace(t), world: namespace(t)}
@@ -95,9 +105,6 @@ func newRoutedCloud(t *testing.T) *routedCloud {
 		r.flags = append(r.flags, "--ipv6-pool", "2001:db8:1::/48")
 	}
 	r.before = r.listing(t)
-	r.host.within(t, func() { r.realCloud = newRealCloud(t, r.flags...) })
-	r.base = r.listing(t)
-	r.echo()
 	return r
 }
 

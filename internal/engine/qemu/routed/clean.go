@@ -176,7 +176,14 @@ func (f Found) remove() error {
 	if err != nil {
 		return err
 	}
+	found := map[string]bool{}
+	for _, r := range f.routes {
+		found[linkRouteKey(r)] = true
+	}
 	for _, r := range routes {
+		if !found[linkRouteKey(r)] {
+			continue
+		}
 		if err := ignoring(netlink.RouteDel(&r), unix.ESRCH); err != nil {
 			return fmt.Errorf("removing the route to %s: %w", r.Dst, err)
 		}

@@ -22,6 +22,8 @@ type machine struct {
 	ports []port
 	// services are those that run for each of its links.
 	services map[string]*service
+	// cutOff says that its links are gone, and that this was said.
+	cutOff bool
 }
 
 func (m *machine) vpc() string { return m.Network.VPC }

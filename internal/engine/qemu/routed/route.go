@@ -209,6 +209,9 @@ func route(link netlink.Link, want []netlink.Route) error {
 
 func routeKey(r netlink.Route) string { return fmt.Sprint(r.Table, r.Dst, r.Type) }
 
+// linkRouteKey tells routes of different links apart, too.
+func linkRouteKey(r netlink.Route) string { return fmt.Sprint(r.LinkIndex, " ", routeKey(r)) }
+
 // routesOf are our routes to a link, or all of ours for 0.
 func routesOf(index int) ([]netlink.Route, error) {
 	filter := &netlink.Route{Protocol: protocol, LinkIndex: index, Table: unix.RT_TABLE_UNSPEC}

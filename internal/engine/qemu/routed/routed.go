@@ -26,6 +26,8 @@ type Network struct {
 	uplink  string
 	// upstream is what the network knows of the uplink.
 	upstream upstream
+	// before is what there was of such a network when this one began.
+	before Found
 	// opened4 and opened6 say that the uplink forwards for machines' sake alone.
 	opened4, opened6 bool
 	// open opens a machine's end of a link; tests have another one.
@@ -70,12 +72,20 @@ func open(ctx context.Context, o Options, openLink func(name, mac string) (*os.F
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return n, n.place.do(func() error {
+	var err error
+	if n.before, err = Find(o.Namespace); err != nil {
+		return nil, err
+	}
+	err = n.place.do(func() error {
 		if err := n.start(); err != nil {
 			return err
 		}
 		return n.watch()
 	})
+	if err != nil {
+		return nil, errors.Join(err, n.TakeBack())
+	}
+	return n, nil
 }
 
 // Ready says whether a network could start here, and the name of its uplink. It

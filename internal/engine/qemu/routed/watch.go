@@ -58,6 +58,9 @@ func (n *Network) restore() {
 		for _, m := range n.machines {
 			if slices.ContainsFunc(m.ports, func(p port) bool { return linkExists(p.link) }) {
 				machines = append(machines, m)
+			} else if len(m.ports) > 0 && !m.cutOff {
+				m.cutOff = true
+				n.log.Error("a machine's links were removed by somebody, and it has no network any more; power_cycle gives it one", "machine", m.ID)
 			}
 		}
 		if len(machines) == 0 {
