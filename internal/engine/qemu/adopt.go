@@ -1,16 +1,21 @@
 package qemu
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
 )
 
 // adoptAll takes over what a former process has left: machines that run, and
@@ -62,12 +67,15 @@ func (e *Engine) adopt(ctx context.Context, m machine) error {
 }
 
 // takeOver plugs in a machine that runs, and connects to its monitor. A process
-// that is wedged is no reason not to serve the others.
+// that is wedged is no reason not to serve the others, nor to let them wait for
+// long.
 func (e *Engine) takeOver(ctx context.Context, m machine) error {
 	if err := e.plug(ctx, m); err != nil {
 		return err
 	}
-	if err := e.connect(ctx, m.ID, nil); err != nil {
+	patience, done := context.WithTimeout(ctx, askMonitorTime)
+	defer done()
+	if err := e.connect(patience, m.ID, nil); err != nil {
 		e.log.Error("a machine runs, but its monitor does not answer; will try again", "machine", m.ID, "error", err)
 		e.running.Go(func() { e.keepAsking(m.ID) })
 		return nil
@@ -85,8 +93,29 @@ func (e *Engine) plug(ctx context.Context, m machine) error {
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.ID, err)
 	}
+	if !holds(e.folder(machines, m.ID), nics) {
+		e.log.Error("a machine runs without a network, as its process holds none of its devices' other ends; power_cycle gives it one",
+			"machine", m.ID, "name", m.Name)
+	}
 	closeFiles(nics) // its process has its own
 	return nil
+}
+
+// holds reports whether the process that runs in a folder has the other ends of
+// its network devices. It has not where somebody has removed them beside it, as
+// cistern network clean does, or where it was started in a network of another kind.
+func holds(dir string, nics []vnet.NIC) bool {
+	words, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(lockHolder(dir)), "cmdline"))
+	for _, nic := range nics {
+		kind, _, _ := strings.Cut(nic.Netdev, ",")
+		if nic.File != nil { // which nobody had, so that this process has it now
+			return false
+		}
+		if err == nil && !bytes.Contains(words, []byte("\x00"+kind+",")) {
+			return false
+		}
+	}
+	return true
 }
 
 // takeOverLate takes over a process, if there is one, that did not answer when
@@ -113,8 +142,8 @@ func (e *Engine) takeOverLate(ctx context.Context, m machine) error {
 
 const (
 	// askMonitorEvery is how long after a monitor did not answer it is asked again,
-	// and askMonitorTime how long it may then take: so long is its machine's lock
-	// held.
+	// and askMonitorTime how long it may take when a machine is taken over: so long
+	// does the engine's start wait, or is the machine's lock held.
 	askMonitorEvery = time.Second
 	askMonitorTime  = 5 * time.Second
 )

@@ -1,9 +1,11 @@
 package qemu
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -342,17 +344,107 @@ func TestResizeThatWasCutOffIsTakenBack(t *testing.T) {
 // the one before as far as it can be kept.
 func TestFirewallThatCannotBeKept(t *testing.T) {
 	t.Parallel()
+	l := newLab(t, func(o *Options) { o.Network = strict{} })
+	l.create("1")
+	for i, state := range []string{"off", "on"} {
+		impossible := engine.Firewall{Version: int64(2 + i), On: true, Inbound: []engine.FirewallRule{{Protocol: "impossible"}}}
+		_, err := l.finish(engine.Work{Key: state}, func(w engine.Work) (engine.Progress, error) {
+			return l.ApplyFirewall(t.Context(), w, ref("1"), impossible)
+		})
+		if !engine.IsFinal(err) || err.Error() != "this network cannot keep the rule" {
+			t.Errorf("%s: got %v, want a final error with the reason, once", state, err)
+		}
+		if kept := l.record("1").Firewall; kept.Version != impossible.Version {
+			t.Errorf("%s: it has %+v", state, kept)
+		}
+		if state == "off" {
+			l.startMachine("1")
+		}
+	}
+}
+
+// strict is a network that says of each change what it cannot keep.
+type strict struct{ quiet }
+
+func (s strict) Update(_ context.Context, m vnet.Machine) error { return s.Check(m.Firewall) }
+
+// A process that does nothing is not waited for by those that serve the others,
+// and is taken over when it goes on.
+func TestWedgedProcessIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.create("1")
-	impossible := engine.Firewall{Version: 2, On: true, Inbound: []engine.FirewallRule{{Protocol: "impossible"}}}
-	_, err := l.finish(engine.Work{Key: "a"}, func(w engine.Work) (engine.Progress, error) {
-		return l.ApplyFirewall(t.Context(), w, ref("1"), impossible)
-	})
-	if !engine.IsFinal(err) {
-		t.Errorf("got %v, want a final error", err)
+	l.startMachine("1")
+	pid := lockHolder(l.folder(machines, "1"))
+	if err := errors.Join(l.Close(), unix.Kill(pid, unix.SIGSTOP)); err != nil {
+		t.Fatal(err)
 	}
-	if kept := l.record("1").Firewall; kept.Version != 2 {
-		t.Errorf("it has %+v", kept)
+	defer func() { _ = unix.Kill(pid, unix.SIGCONT) }() // before the lab ends it
+	began := time.Now()
+	l.open()
+	if took := time.Since(began); took > askMonitorTime+monitorTime/4 {
+		t.Errorf("the start took %s", took)
+	}
+	l.runs("1", true)
+	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for again := time.NewTicker(lookAgainAfter); l.vm("1") == nil && alive(l.folder(machines, "1")); {
+		<-again.C
+	}
+	if _, err := l.Screenshot(t.Context(), "1"); err != nil {
+		t.Error(err)
+	}
+}
+
+// gone is a network whose links somebody removes.
+type gone struct {
+	quiet
+	removed atomic.Bool
+}
+
+func (g *gone) Plug(ctx context.Context, m vnet.Machine) ([]vnet.NIC, error) {
+	nics, err := g.quiet.Plug(ctx, m)
+	if err == nil && g.removed.Load() {
+		nics[0].File, err = os.Open(os.DevNull) // it is new, and not the process's
+	}
+	return nics, err
+}
+
+// other is a network of another kind than quiet.
+type other struct{ quiet }
+
+func (other) Plug(_ context.Context, m vnet.Machine) ([]vnet.NIC, error) {
+	return []vnet.NIC{{MAC: m.PublicMAC, Netdev: "user,restrict=on"}}, nil
+}
+
+// A machine whose process does not hold the links that there are is named when the
+// engine opens, with what helps; others are not.
+func TestMachineWithoutNetworkIsNamed(t *testing.T) {
+	t.Parallel()
+	network := &gone{}
+	var log bytes.Buffer
+	l := newLab(t, func(o *Options) {
+		o.Network = network
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	l.create("1")
+	l.startMachine("1")
+	l.reopen()
+	if log.Len() > 0 {
+		t.Errorf("of a machine that has its network: %s", &log)
+	}
+	for _, wrong := range []vnet.Network{network, other{}} {
+		network.removed.Store(true)
+		log.Reset()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l.options.Network = wrong
+		l.open()
+		if text := log.String(); !strings.Contains(text, "power_cycle gives it one") || !strings.Contains(text, "machine=1 name=name-1") {
+			t.Errorf("%T: it says %q", wrong, text)
+		}
 	}
 }
 

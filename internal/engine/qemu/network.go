@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -41,7 +40,11 @@ func (e *Engine) ApplyFirewall(ctx context.Context, w engine.Work, ref engine.Re
 				return err
 			}
 		}
-		return errors.Join(refusal, e.updateNetwork(ctx, *m))
+		err := e.updateNetwork(ctx, *m)
+		if refusal != nil && (err == nil || engine.IsFinal(err)) {
+			return refusal // of which the network says the same, or a part
+		}
+		return err
 	}))
 }
 
