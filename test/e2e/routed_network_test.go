@@ -399,6 +399,9 @@ func (d *routedDroplets) leaveNothing() {
 		got, _ := d.ssh(d.near, d.apart.public(), "hostname")
 		return got == "apart", nil
 	})
+	d.logs(fmt.Sprintf("power_cycle gives it one\" machine=%d name=apart", d.apart.id))
+	d.server.kill() // as no other may log an error
+	d.restart()
 	d.destroy(d.apart)
 
 	if left := d.processes(); len(left) > 0 {
