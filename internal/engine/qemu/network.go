@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/engine"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/metadata"
+	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
 )
 
 // metadataTime is how long a guest waits at most for what it is told.
@@ -21,7 +23,12 @@ const metadataTime = 5 * time.Second
 func (e *Engine) ApplyNetwork(ctx context.Context, w engine.Work, ref engine.Ref, network engine.Network) (engine.Progress, error) {
 	return e.do(ctx, e.change(w, ref.ID, func(ctx context.Context, j *job, m *machine) error {
 		m.Network = network
-		return e.updateNetwork(ctx, *m)
+		err := e.updateNetwork(ctx, *m)
+		if partly, is := errors.AsType[vnet.Partly](err); is { // the address leads there all the same
+			e.log.Warn("a machine's firewall is not kept in full", "machine", m.ID, "error", partly)
+			return nil
+		}
+		return err
 	}))
 }
 

@@ -230,7 +230,7 @@ func netdev(name string) string {
 }
 
 // Update makes a machine's addresses and rules what is described. It fails for
-// good, with everything else done, where a rule's port cannot be forwarded.
+// good, with a vnet.Partly, where a rule's port cannot be forwarded.
 func (n *Network) Update(_ context.Context, m vnet.Machine) error {
 	defer n.busy.lock(m.ID)()
 	one := n.machine(m.ID)
@@ -250,7 +250,7 @@ func (n *Network) Update(_ context.Context, m vnet.Machine) error {
 	if err := n.enter(one, s); err != nil {
 		return err
 	}
-	return one.apply(s)
+	return vnet.KeptPartly(one.apply(s))
 }
 
 // Unplug removes a machine's links and forwards.

@@ -25,6 +25,7 @@ type Network interface {
 	// public address, then private.
 	Plug(ctx context.Context, m Machine) ([]NIC, error)
 	// Update makes the addresses and rules of a plugged machine what is described.
+	// It fails with a Partly where it keeps not all of the rules.
 	Update(ctx context.Context, m Machine) error
 	// Unplug removes everything of a machine, whose process has ended.
 	Unplug(ctx context.Context, id string) error
@@ -76,4 +77,19 @@ type Guest struct {
 type Link struct {
 	IPv4, IPv6               netip.Prefix // the address with its prefix length
 	IPv4Gateway, IPv6Gateway netip.Addr
+}
+
+// Partly is why a network does not keep all of a machine's firewall, having done
+// all else that it was told.
+type Partly struct{ error }
+
+// Unwrap is the reason.
+func (p Partly) Unwrap() error { return p.error }
+
+// KeptPartly is that for a reason, and nil for none.
+func KeptPartly(reason error) error {
+	if reason == nil {
+		return nil
+	}
+	return Partly{reason}
 }
