@@ -79,7 +79,7 @@ func (c *client) do(method, path string, body any, headers ...string) *answer {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return &answer{c.t, method + " " + path, res.StatusCode, res.Header, text}
+	return &answer{t: c.t, request: method + " " + path, status: res.StatusCode, header: res.Header, body: text}
 }
 
 func (c *client) get(path string) *answer {
@@ -114,6 +114,7 @@ type answer struct {
 	status  int
 	header  http.Header
 	body    []byte
+	values  any // of the body, once they were asked for
 }
 
 // is ends the test unless the answer has the status.
@@ -172,10 +173,13 @@ func (a *answer) pending() {
 	a.invalid("Droplet already has a pending event.")
 }
 
-// decoded is the body as plain values.
+// decoded is the body as plain values, which nobody changes.
 func (a *answer) decoded() any {
 	a.t.Helper()
-	return decode(a.t, a.body)
+	if a.values == nil {
+		a.values = decode(a.t, a.body)
+	}
+	return a.values
 }
 
 func decode(t *testing.T, text []byte) any {

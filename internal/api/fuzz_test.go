@@ -209,7 +209,7 @@ func (z *fuzzed) try(t *testing.T, r api.Route, body string) *answer {
 	case <-time.After(2 * slow):
 		t.Fatalf("%s %s is not answered: %.1000q", r.Method, r.Pattern, body)
 	}
-	got := &answer{t, r.Method + " " + g.path, out.Code, out.Header(), out.Body.Bytes()}
+	got := &answer{t: t, request: r.Method + " " + g.path, status: out.Code, header: out.Header(), body: out.Body.Bytes()}
 	if ctx.Err() != nil || out.Code >= 500 && out.Code != http.StatusNotImplemented {
 		t.Errorf("%s %s: %.1000q: %d %s (%v)", r.Method, r.Pattern, body, out.Code, out.Body, ctx.Err())
 	}

@@ -250,7 +250,7 @@ func TestLinksPointToTheServer(t *testing.T) {
 				}
 				w := httptest.NewRecorder()
 				test.server.ServeHTTP(w, req)
-				got := &answer{t, test.name, w.Code, w.Header(), w.Body.Bytes()}
+				got := &answer{t: t, request: test.name, status: w.Code, header: w.Header(), body: w.Body.Bytes()}
 				got.is(http.StatusOK).shows("links.pages.next", `"`+test.want+`/v2/account/keys?page=2&per_page=1"`)
 			})
 		}

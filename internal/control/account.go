@@ -57,7 +57,7 @@ func (a Accounts) Add(ctx context.Context, name, email string) (cloud.Account, e
 		if err := tx.AddAccount(account); err != nil {
 			return err
 		}
-		return addCatalogVPCs(tx, account.ID)
+		return addDefaultVPCs(tx, account.ID)
 	})
 	if errors.Is(err, store.ErrUnique) {
 		return account, fmt.Errorf("there is an account with the email %s already", email)
@@ -71,18 +71,8 @@ func (a Accounts) Add(ctx context.Context, name, email string) (cloud.Account, e
 		if err := tx.LockAccount(account.ID); err != nil {
 			return err
 		}
-		return addCatalogVPCs(tx, account.ID)
+		return addDefaultVPCs(tx, account.ID)
 	})
-}
-
-// addCatalogVPCs makes the default VPCs that an account lacks in the regions of
-// the stored catalogue.
-func addCatalogVPCs(tx *store.Tx, account int64) error {
-	catalog, err := tx.Catalog()
-	if err != nil {
-		return err
-	}
-	return addDefaultVPCs(tx, account, catalog)
 }
 
 // List lists all accounts.

@@ -104,7 +104,7 @@ func (s States) Import(ctx context.Context, account int64, state State) error {
 		if err := checkRows(state.Rows); err != nil {
 			return err
 		}
-		err = addCatalogVPCs(tx, account)
+		err = addDefaultVPCs(tx, account)
 		if err == nil {
 			err = s.Settle(tx)
 		}

@@ -224,7 +224,7 @@ func (p *Plane) addMissingVPCs(ctx context.Context) error {
 			if err := tx.LockAccount(account.ID); err != nil {
 				return err
 			}
-			if err := addDefaultVPCs(tx, account.ID, *p.Catalog()); err != nil {
+			if err := addDefaultVPCs(tx, account.ID); err != nil {
 				return err
 			}
 		}
@@ -232,19 +232,16 @@ func (p *Plane) addMissingVPCs(ctx context.Context) error {
 	})
 }
 
-// addDefaultVPCs makes the default VPCs that an account lacks, each with a
-// range of its own. The transaction has locked the account, or made it. A region
-// that there is no range left for has none, and Droplets there have to name their
-// VPC.
-func addDefaultVPCs(tx *store.Tx, account int64, catalog cloud.Catalog) error {
-	for _, region := range catalog.Regions {
-		_, err := tx.DefaultVPC(account, region.Slug)
-		if err == nil {
-			continue
-		}
-		if !cloud.IsNotFound(err) {
-			return err
-		}
+// addDefaultVPCs makes the default VPCs that an account lacks in the regions of
+// the stored catalogue, each with a range of its own. The transaction has locked
+// the account, or made it. A region that there is no range left for has none, and
+// Droplets there have to name their VPC.
+func addDefaultVPCs(tx *store.Tx, account int64) error {
+	regions, err := tx.RegionsWithoutVPC(account)
+	if err != nil {
+		return err
+	}
+	for _, region := range regions {
 		taken, err := tx.VPCRanges(account)
 		if err != nil {
 			return err
@@ -254,10 +251,10 @@ func addDefaultVPCs(tx *store.Tx, account int64, catalog cloud.Catalog) error {
 			return nil
 		}
 		v := cloud.VPC{
-			ID: cloud.NewUUID(), Account: account, Region: region.Slug,
+			ID: cloud.NewUUID(), Account: account, Region: region,
 			IPRange: ipRange.String(), Default: true, CreatedAt: tx.Now,
 		}
-		if err := addNamedVPC(tx, v, "default-"+region.Slug); err != nil {
+		if err := addNamedVPC(tx, v, "default-"+region); err != nil {
 			return err
 		}
 	}

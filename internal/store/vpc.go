@@ -48,6 +48,14 @@ func (tx *Tx) DefaultVPC(account int64, region string) (cloud.VPC, error) {
 		`SELECT `+vpcColumns+` FROM vpcs v WHERE v.account_id = $1 AND v.region = $2 AND v.is_default`, account, region))
 }
 
+// RegionsWithoutVPC lists the regions of the catalogue in which the account has no
+// default VPC, in its order.
+func (tx *Tx) RegionsWithoutVPC(account int64) ([]string, error) {
+	return database.All(tx.t, database.Value[string], `SELECT slug FROM regions r WHERE NOT EXISTS
+		(SELECT 1 FROM vpcs v WHERE v.account_id = $1 AND v.region = r.slug AND v.is_default)
+		ORDER BY retired, place, slug`, account)
+}
+
 // VPCs lists the account's VPCs, oldest first.
 func (tx *Tx) VPCs(account int64, p cloud.Page) ([]cloud.VPC, int64, error) {
 	var w filter
