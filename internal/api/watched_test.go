@@ -17,6 +17,7 @@ import (
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/database/databasetest"
 	"github.com/cistern-cloud/cistern/internal/engine/sim"
+	"github.com/cistern-cloud/cistern/internal/logtest"
 	"github.com/cistern-cloud/cistern/internal/store"
 )
 
@@ -27,7 +28,7 @@ type watched struct {
 	db     *store.DB
 	plane  *control.Plane
 	server *api.Server
-	logs   *logText
+	logs   *logtest.Buffer
 
 	mu     sync.Mutex
 	served []api.Served
@@ -41,24 +42,6 @@ const (
 	narrow     = "droplet-read-secret"
 )
 
-// logText is what was logged.
-type logText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func eachWatched(t *testing.T, test func(w *watched)) {
 	databasetest.Each(t, func(t *testing.T, c database.Config) { test(newWatched(t, c)) })
 }
@@ -70,7 +53,7 @@ func newWatched(t *testing.T, c database.Config) *watched {
 			t.Fatal(err)
 		}
 	}
-	w := &watched{t: t, db: store.New(raw), logs: &logText{}}
+	w := &watched{t: t, db: store.New(raw), logs: &logtest.Buffer{}}
 	log := slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	engine, err := sim.Open(t.Context(), raw, sim.Options{Clock: cloud.RealClock{}})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/image"
+	"github.com/cistern-cloud/cistern/internal/logtest"
 )
 
 // addImage puts an image into a folder of images, as far as it is listed.
@@ -46,7 +47,7 @@ func age(t *testing.T, folder string, at time.Time) {
 // it stays as it is.
 func TestOffersFollowTheFolder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "images")
-	var logs safeBuffer
+	var logs logtest.Buffer
 	o := &offers{
 		images: image.Open(folder), folder: folder, log: slog.New(slog.NewTextHandler(&logs, nil)),
 		local: cloud.Local{Aliases: []string{"nyc3"}, VCPUs: 1, Memory: 1024, Disk: 100},

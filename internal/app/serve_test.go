@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -9,12 +8,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cistern-cloud/cistern/internal/control"
+	"github.com/cistern-cloud/cistern/internal/logtest"
 )
 
 // A server answers once it says so, and ends in order when it is told to.
@@ -24,7 +23,7 @@ func TestServe(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	started, ended := make(chan Started, 1), make(chan error, 1)
-	var logs safeBuffer
+	var logs logtest.Buffer
 	go func() { ended <- Serve(ctx, c, &logs, func(s Started) { started <- s }) }()
 	var s Started
 	select {
@@ -88,22 +87,4 @@ func TestServeOnATakenPort(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-// safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cistern-cloud/cistern/internal/logtest"
 )
 
 // serve runs a server for the length of the test, or until stop.
@@ -224,7 +226,7 @@ func TestCertificateChanges(t *testing.T) {
 // SIGHUP reads the files at once and says what is wrong with them.
 func TestCertificateIsReadAgain(t *testing.T) {
 	good := testCertificate(t, t.TempDir(), "a.example.com")
-	var logs safeBuffer
+	var logs logtest.Buffer
 	log := slog.New(slog.NewTextHandler(&logs, nil))
 	c, err := newCertificates(settings{Config: Config{TLSCert: good.cert, TLSKey: good.key}}, nil, log)
 	if err != nil {

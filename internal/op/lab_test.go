@@ -1,7 +1,6 @@
 package op
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"github.com/cistern-cloud/cistern/internal/cloud"
 	"github.com/cistern-cloud/cistern/internal/database"
 	"github.com/cistern-cloud/cistern/internal/database/databasetest"
+	"github.com/cistern-cloud/cistern/internal/logtest"
 	"github.com/cistern-cloud/cistern/internal/store"
 )
 
@@ -21,7 +21,7 @@ type lab struct {
 	*testing.T
 	db    *database.DB
 	store *store.DB
-	log   safeBuffer
+	log   logtest.Buffer
 
 	mu    sync.Mutex
 	now   time.Time
@@ -32,24 +32,6 @@ type lab struct {
 type args struct{ N int }
 
 const account = 7
-
-// safeBuffer is a log that several goroutines write to.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 func eachLab(t *testing.T, test func(l *lab)) {
 	t.Helper()

@@ -10,10 +10,11 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cistern-cloud/cistern/internal/logtest"
 )
 
 const token = "dop_v1_test"
@@ -23,7 +24,7 @@ const token = "dop_v1_test"
 type server struct {
 	t      *testing.T
 	url    string
-	output console
+	output logtest.Buffer
 }
 
 var servesOn = regexp.MustCompile(`(?m)^Cistern serves on (\S+) `)
@@ -148,24 +149,6 @@ func find(v any, path string) (string, bool) {
 		}
 	}
 	return fmt.Sprint(v), v != nil
-}
-
-// console collects what a process writes while it runs.
-type console struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (c *console) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text.Write(p)
-}
-
-func (c *console) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text.String()
 }
 
 // contract is a file of the reference that lies beside the contract, or

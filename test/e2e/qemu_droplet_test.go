@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cistern-cloud/cistern/internal/logtest"
 	"github.com/digitalocean/godo"
 	"golang.org/x/crypto/ssh"
 )
@@ -120,7 +121,7 @@ func (c *realCloud) consoleShows(name, want string) {
 	cmd.Dir, cmd.Env = c.home, c.asClient()
 	keyboard, err := cmd.StdinPipe()
 	c.good(err)
-	var screen console
+	var screen logtest.Buffer
 	cmd.Stdout, cmd.Stderr = &screen, &screen
 	c.good(cmd.Start())
 	c.until(fmt.Sprintf("%q on the console of %s", want, name), func() (bool, error) {

@@ -7,9 +7,10 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/cistern-cloud/cistern/internal/logtest"
 )
 
 // The longest that a server may take to answer after its start and to end
@@ -28,7 +29,7 @@ var (
 type server struct {
 	cmd            *exec.Cmd
 	url            string
-	stdout, stderr console
+	stdout, stderr logtest.Buffer
 	// exited is closed when the process has ended, with err set.
 	exited chan struct{}
 	err    error
@@ -139,24 +140,6 @@ func (s *server) complaints() error {
 		}
 	}
 	return nil
-}
-
-// console collects what a process writes while it runs.
-type console struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (c *console) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text.Write(p)
-}
-
-func (c *console) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text.String()
 }
 
 // errLate is that something did not come true in time.

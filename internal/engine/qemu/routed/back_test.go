@@ -3,15 +3,14 @@
 package routed
 
 import (
-	"bytes"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cistern-cloud/cistern/internal/engine/qemu/vnet"
+	"github.com/cistern-cloud/cistern/internal/logtest"
 )
 
 // taps is a world whose links are taps, as nobody holds the other ends of those
@@ -81,29 +80,11 @@ func TestWhatMachinesRunOnIsNotTakenBack(t *testing.T) {
 	}
 }
 
-// lines is a log that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 // Whoever cleans the network beside a server that runs is told by its log which
 // machines he has cut off, once.
 func TestMachinesThatAreCutOffAreNamed(t *testing.T) {
 	w := taps(t)
-	var log lines
+	var log logtest.Buffer
 	w.options.Log = slog.New(slog.NewTextHandler(&log, nil))
 	w.start()
 	nics, err := w.net.Plug(t.Context(), described(2, "a"))
@@ -113,7 +94,7 @@ func TestMachinesThatAreCutOffAreNamed(t *testing.T) {
 	w.must(err)
 	w.must(found.Remove())
 	const said = "it has no network any more; power_cycle gives it one\" machine=a2"
-	w.eventually(func() bool { return log.count(said) > 0 })
+	w.eventually(func() bool { return strings.Count(log.String(), said) > 0 })
 
 	// A later start finds it by its tap, which is new.
 	w.must(w.net.Close())
@@ -124,7 +105,7 @@ func TestMachinesThatAreCutOffAreNamed(t *testing.T) {
 	if slices.ContainsFunc(again, func(n vnet.NIC) bool { return n.File == nil }) {
 		t.Errorf("the links are held by somebody: %+v", again)
 	}
-	if n := log.count(said); n != 1 {
+	if n := strings.Count(log.String(), said); n != 1 {
 		t.Errorf("it was said %d times", n)
 	}
 }
