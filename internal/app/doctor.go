@@ -142,16 +142,8 @@ func checkMemory(m host.Memory, cpus int, err error) Check {
 		return Check{"memory", CheckWarning, err.Error(), ""}
 	}
 	c := Check{"memory", CheckOK, fmt.Sprintf("%s of %s available; processors: %d", gibibytes(m.Available), gibibytes(m.Total), cpus), ""}
-	const stop = "ps -eo rss,pid,comm --sort=-rss | head # and stop what needs none"
-	switch {
-	case m.Available < 512<<20:
-		c.State, c.Fix = CheckProblem, stop
-		c.Found += "; the smallest machine needs 0.5 GiB"
-	case m.Available < 2<<30:
-		c.State, c.Fix = CheckWarning, stop
-		c.Found += "; few machines fit in"
-	}
-	return c
+	return scarce(c, m.Available, 512<<20, 2<<30, "the smallest machine needs 0.5 GiB",
+		"ps -eo rss,pid,comm --sort=-rss | head # and stop what needs none")
 }
 
 // serve is the command that would start a server, but for its data folder.

@@ -95,13 +95,19 @@ func (d Doctor) checkDisk(disk host.Disk, err error) Check {
 		return Check{"disk", CheckProblem, err.Error(), d.elsewhere(host.Root())}
 	}
 	c := Check{"disk", CheckOK, fmt.Sprintf("%s of %s free", gibibytes(disk.Free), gibibytes(disk.Total)), ""}
-	const other = "df -h # and choose a folder with --data where there is more"
+	return scarce(c, disk.Free, 1<<30, 10<<30, "a machine needs 1 GiB at least",
+		"df -h # and choose a folder with --data where there is more")
+}
+
+// scarce judges how much of something is free: less than one machine needs is a
+// problem, and less than several do a warning.
+func scarce(c Check, free, one, several int64, need, fix string) Check {
 	switch {
-	case disk.Free < 1<<30:
-		c.State, c.Fix = CheckProblem, other
-		c.Found += "; a machine needs 1 GiB at least"
-	case disk.Free < 10<<30:
-		c.State, c.Fix = CheckWarning, other
+	case free < one:
+		c.State, c.Fix = CheckProblem, fix
+		c.Found += "; " + need
+	case free < several:
+		c.State, c.Fix = CheckWarning, fix
 		c.Found += "; few machines fit in"
 	}
 	return c
