@@ -20,10 +20,10 @@ import (
 
 // makeFolder makes a folder that somebody has for themselves.
 func makeFolder(dir string, owner *User) error {
-	if err := os.Mkdir(dir, 0o700); err != nil || owner == nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	return os.Lchown(dir, int(owner.UID), int(owner.GID))
+	return owner.lchown(dir)
 }
 
 // makeFile makes an empty file in a folder, of whom that belongs to.

@@ -72,7 +72,15 @@ func (u *User) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 }
 
-// chown makes a file or folder that was opened theirs.
+// lchown makes what has a name theirs, itself and not what it may lead to.
+func (u *User) lchown(path string) error {
+	if u == nil {
+		return nil
+	}
+	return os.Lchown(path, int(u.UID), int(u.GID))
+}
+
+// chown makes a file that was opened theirs.
 func (u *User) chown(f *os.File) error {
 	if u == nil {
 		return nil

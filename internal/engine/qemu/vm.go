@@ -193,10 +193,8 @@ func (e *Engine) listenOn(dir, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if owner != nil {
-		if err := os.Lchown(filepath.Join(dir, name), int(owner.UID), int(owner.GID)); err != nil {
-			return nil, err
-		}
+	if err := owner.lchown(filepath.Join(dir, name)); err != nil {
+		return nil, err
 	}
 	return l.File()
 }

@@ -32,7 +32,7 @@ func (e *Engine) handOver(id string, to *User) error {
 	if err := to.chown(f); err != nil {
 		return err
 	}
-	return os.Lchown(folder, int(to.UID), int(to.GID)) // last, so that one that was cut off is gone on with
+	return to.lchown(folder) // last, so that one that was cut off is gone on with
 }
 
 // takeBackVolume takes a volume from whoever ran the machine that it was attached
